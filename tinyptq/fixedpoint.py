@@ -1,0 +1,79 @@
+"""The gemmlowp arithmetic in NumPy: twin of templates/runtime/tq_math.h, bit for bit.
+
+All functions take and return int64 arrays (values in int32 range) unless they say otherwise, and are written so
+that no intermediate leaves int64. One rounding in this project, no flag: gemmlowp's double rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinyptq.graph import Array
+
+INT32_MIN = -(2**31)
+INT32_MAX = 2**31 - 1
+
+
+def quantize_multiplier(real: float) -> tuple[int, int]:
+    """(m, s) with real ≈ m · 2^(s − 31), m in [2^30, 2^31) or 0.
+
+    Ties round away from zero; s < −31 becomes (0, 0). Source: TFLite QuantizeMultiplier.
+    """
+    if real == 0.0:
+        return 0, 0
+    fraction, shift = math.frexp(real)
+    mantissa = round_half_away(fraction * 2.0**31)
+    if mantissa == 2**31:
+        mantissa, shift = 2**30, shift + 1
+    return (0, 0) if shift < -31 else (mantissa, shift)
+
+
+def quantize_multipliers(reals: Array) -> tuple[Array, Array]:
+    """quantize_multiplier over a 1-D float64 array -> (int32 multipliers, int8 shifts)."""
+    pairs = [quantize_multiplier(float(r)) for r in reals]
+    return np.array([m for m, _ in pairs], np.int32), np.array([s for _, s in pairs], np.int8)
+
+
+def round_half_away(x: float) -> int:
+    """Nearest integer, ties away from zero (std::round); Python's round ties to even."""
+    return int(math.floor(x + 0.5)) if x >= 0 else int(math.ceil(x - 0.5))
+
+
+def round_half_away_array(x: Array) -> Array:
+    """round_half_away over a float array, as int64; exact for |x| < 2^52."""
+    truncated = np.trunc(x)
+    away = np.abs(x - truncated) >= 0.5
+    return (truncated + np.where(away, np.sign(x), 0)).astype(np.int64)
+
+
+def wrap32(x: Array) -> Array:
+    """x modulo 2^32 into int32 range: what C does on two's complement hardware."""
+    return x.astype(np.int32).astype(np.int64)
+
+
+def saturating_rounding_doubling_high_mul(a: Array, b: Any) -> Array:
+    """(a · b · 2) / 2^32 rounded half up in the sense of gemmlowp; saturates only for both INT32_MIN."""
+    product = (a * b + (1 << 30)) >> 31
+    return np.minimum(product, INT32_MAX)
+
+
+def rounding_divide_by_power_of_two(x: Array, exponent: Any) -> Array:
+    """x / 2^exponent, ties away from zero; 0 <= exponent <= 31. Source: gemmlowp RoundingDivideByPOT."""
+    half = (np.int64(1) << np.asarray(exponent, np.int64)) >> 1
+    return (x + (half - ((x < 0) & (half > 0)))) >> exponent
+
+
+def multiply_by_quantized_multiplier(x: Array, multiplier: Any, shift: Any) -> Array:
+    """x · multiplier · 2^(shift − 31) with gemmlowp's two roundings.
+
+    x: int64 array of int32 values; multiplier, shift: integers or arrays that broadcast against x.
+    """
+    multiplier = np.asarray(multiplier, np.int64)
+    shift = np.asarray(shift, np.int64)
+    left = np.maximum(shift, 0)
+    shifted = wrap32(x << left) if left.any() else x
+    high = saturating_rounding_doubling_high_mul(shifted, multiplier)
+    return rounding_divide_by_power_of_two(high, np.maximum(-shift, 0))

@@ -1,0 +1,133 @@
+"""The float graph every frontend produces, and the rules it must obey between passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from tinyptq.errors import TinyptqError
+
+Shape = tuple[int, ...]
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class QParams:
+    """real = scale · (integer − zero_point), per tensor or along one axis.
+
+    scale: float32 [1] or [shape[axis]]; zero_point: int32, the same length; axis: None when per tensor.
+    Source: TFLite 8-bit quantization specification.
+    """
+
+    scale: Array
+    zero_point: Array
+    axis: int | None = None
+
+    @staticmethod
+    def per_tensor(scale: float, zero_point: int = 0) -> QParams:
+        return QParams(np.array([scale], np.float32), np.array([zero_point], np.int32))
+
+    def same_as(self, other: QParams) -> bool:
+        return (
+            self.axis == other.axis
+            and np.array_equal(self.scale, other.scale)
+            and np.array_equal(self.zero_point, other.zero_point)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """An array by name. shape[0] is the batch (1) for activations; data is None unless constant."""
+
+    name: str
+    shape: Shape
+    dtype: np.dtype[Any]
+    data: Array | None = None
+    qparams: QParams | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One operator. `op` names a record in ops.OPS, `attrs` is that record's attrs dataclass.
+
+    source says where it came from ("operator 12 'block2/conv'"); every later error carries it.
+    """
+
+    op: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attrs: Any
+    source: str
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    name: str
+    tensors: Mapping[str, Tensor]
+    nodes: tuple[Node, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    warnings: tuple[str, ...] = field(default=())
+
+    def producer(self, tensor: str) -> Node | None:
+        return next((n for n in self.nodes if tensor in n.outputs), None)
+
+    def consumers(self, tensor: str) -> tuple[Node, ...]:
+        return tuple(n for n in self.nodes if tensor in n.inputs)
+
+    def is_constant(self, tensor: str) -> bool:
+        return self.tensors[tensor].data is not None
+
+
+Pass = Callable[[Graph], Graph]
+
+
+def rebuild(graph: Graph, nodes: tuple[Node, ...], added: tuple[Tensor, ...] = ()) -> Graph:
+    """graph with these nodes: tensors nobody names any more are dropped, `added` ones are put in."""
+    tensors = {**graph.tensors, **{t.name: t for t in added}}
+    used = {*graph.inputs, *graph.outputs}
+    for node in nodes:
+        used.update(node.inputs, node.outputs)
+    return replace(graph, nodes=nodes, tensors={n: t for n, t in tensors.items() if n in used})
+
+
+def fresh_name(graph: Graph, stem: str) -> str:
+    """A tensor name not yet in graph, starting with stem."""
+    names = graph.tensors.keys()
+    return next(n for n in (stem, *(f"{stem}_{i}" for i in range(len(names) + 1))) if n not in names)
+
+
+def check_graph(graph: Graph) -> list[str]:
+    """Every broken rule as a sentence; empty when the graph is well formed."""
+    errors = []
+    known = {*graph.inputs, *(n for n, t in graph.tensors.items() if t.data is not None)}
+    for name, tensor in graph.tensors.items():
+        if name != tensor.name:
+            errors.append(f"tensor '{name}' calls itself '{tensor.name}'")
+        if tensor.data is not None and tensor.data.shape != tensor.shape:
+            errors.append(f"constant '{name}' has data {tensor.data.shape}, declared {tensor.shape}")
+    for node in graph.nodes:
+        for tensor_name in (*node.inputs, *node.outputs):
+            if tensor_name not in graph.tensors:
+                errors.append(f"{node.source}: tensor '{tensor_name}' does not exist")
+        for tensor_name in node.inputs:
+            if tensor_name not in known:
+                errors.append(f"{node.source}: reads '{tensor_name}' before it is written")
+        for tensor_name in node.outputs:
+            if tensor_name in known:
+                errors.append(f"{node.source}: writes '{tensor_name}' a second time")
+            known.add(tensor_name)
+    errors += [f"graph output '{name}' is never written" for name in graph.outputs if name not in known]
+    return errors
+
+
+def require_well_formed(graph: Graph, after: str) -> Graph:
+    """graph itself, or one error naming the step that broke it."""
+    errors = check_graph(graph)
+    if errors:
+        raise TinyptqError("bad-graph", "; ".join(errors[:5]), where=f"{graph.name} after {after}")
+    return graph

@@ -1,0 +1,40 @@
+"""The Kernel record: one way in which one ISA does one operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tinyptq.graph import Array
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Predicted by a small model: retired instructions of one inference, bytes of code."""
+
+    instructions: int
+    code_bytes: int
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """How an ISA does an operator.
+
+    op        operator name.  isa: flavour a board lists ("arm_mve", "arm_dsp", "portable").
+    template  below templates/kernels, "conv_2d/portable.c.j2".
+    supports  params -> are the kernel's preconditions proved for this layer?
+    pack      params -> {argument name: array}: constants in the order the kernel reads and takes them.
+    scratch   params -> bytes borrowed from the arena, read slack included.
+    by_rows   params -> does the function take (first_row, end_row) and compute a block of output rows?
+    cost      params -> Cost; the cheapest supported kernel of the board's ISA list wins.
+    """
+
+    op: str
+    isa: str
+    template: str
+    supports: Callable[[Any], bool]
+    pack: Callable[[Any], Mapping[str, Array]]
+    scratch: Callable[[Any], int]
+    by_rows: Callable[[Any], bool]
+    cost: Callable[[Any], Cost]

@@ -1,0 +1,124 @@
+"""The Op record: everything the compiler knows about one operator, as functions in one frozen dataclass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tinyptq.graph import Array, Graph, Node, QParams, Shape, Tensor
+from tinyptq.program import Work
+
+
+@dataclass(frozen=True, eq=False)
+class TfliteOperator:
+    """One operator of a .tflite file as `read_tflite` sees it.
+
+    options: the schema's options table (for instance tflite.Conv2DOptions), None when the file has none.
+    inputs: operands in file order, None where optional and absent; constants carry data.
+    """
+
+    builtin: str
+    options: Any
+    inputs: tuple[Tensor | None, ...]
+    outputs: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class TfliteCode:
+    """One operator to write into a .tflite file.
+
+    builtin:  "CONV_2D".  options: schema table, "Conv2DOptions", or None.
+    fields:   scalar fields of that table by schema name, {"StrideH": 2}.
+    operands: int32 constant operands after the layer's own (axes, shape, paddings).
+    shape:    of this operator's output when another one follows in the same layer (a PAD before a CONV_2D);
+              such an intermediate has the layer input's dtype and quantization.
+    """
+
+    builtin: str
+    options: str | None = None
+    fields: Mapping[str, int | float | bool] = field(default_factory=dict)
+    operands: tuple[Array, ...] = ()
+    shape: Shape | None = None
+    version: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Operand:
+    """An operand as `lower` sees it: data holds integers for constants, None for activations."""
+
+    shape: Shape
+    qparams: QParams
+    data: Array | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """How output rows depend on input rows, for operators that slide a window down the image.
+
+    count: output rows; input_rows(first, end) -> half-open range of input rows that output rows [first, end) read.
+    """
+
+    count: int
+    input_rows: Callable[[int, int], tuple[int, int]]
+
+
+Constraint = Callable[[Graph, Node], bool]
+Floats = tuple[Array, ...]
+
+# How an output's scale and zero point come about.
+FREE = "free"  # observed during calibration
+SAME = "same"  # shared by all inputs and outputs, as TFLite's specification demands
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operator, whole.
+
+    name          canonical, lower case, TFLite's spelling ("conv_2d"); also the folder below templates/kernels.
+    summary       a few words for `tinyptq ops`.
+    builtins      TFLite builtin operators that read as this one.
+    attrs         frozen dataclass of the float operator's attributes.
+    params        frozen dataclass of integers that lower returns.
+    operands      how many leading TFLite inputs stay tensor operands (the others become attributes).
+    read_tflite   TfliteOperator -> attrs.
+    write_tflite  params -> operators of the exported int8 file, usually one.
+    infer_shapes  (attrs, input shapes, batch 1 included) -> output shapes.
+    run_float     (attrs, float32 arrays [n, ...]) -> float32 array: the meaning, checked against LiteRT.
+    constraints   predicates over (graph, node); the docstring is the error text and the row in `tinyptq ops`.
+    quantization  FREE, SAME, or the fixed QParams of the output.
+    weight_axis   output-channel axis of operand 1 when it is a weight (operand 2 is then the bias), else None.
+    lower         (attrs, input Operands, output Operands) -> params: scales folded, overflow proved.
+    run_int       (params, integer arrays [n, ...]) -> integer array: the specification of every C kernel.
+    constants     params -> {argument name: array} in the order in which the portable C kernel takes them.
+    scratch       params -> bytes of scratch memory the portable kernel borrows, 0 when none.
+    rows          params -> Rows when the kernel computes a block of output rows, None when it runs whole.
+    work          params -> Work.
+    """
+
+    name: str
+    summary: str
+    builtins: tuple[str, ...]
+    attrs: type
+    params: type
+    operands: int | None
+    read_tflite: Callable[[TfliteOperator], Any]
+    write_tflite: Callable[[Any], tuple[TfliteCode, ...]]
+    infer_shapes: Callable[..., tuple[Shape, ...]]
+    run_float: Callable[..., Array]
+    quantization: str | QParams
+    lower: Callable[[Any, tuple[Operand, ...], tuple[Operand, ...]], Any]
+    run_int: Callable[..., Array]
+    work: Callable[[Any], Work]
+    constraints: tuple[Constraint, ...] = ()
+    weight_axis: int | None = None
+    constants: Callable[[Any], Mapping[str, Array]] = lambda params: {}
+    scratch: Callable[[Any], int] = lambda params: 0
+    rows: Callable[[Any], Rows | None] = lambda params: None
+
+
+def elements(shape: Shape) -> int:
+    """Number of elements of one sample; the batch axis is 1."""
+    return int(np.prod(shape, dtype=np.int64))

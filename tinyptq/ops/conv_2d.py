@@ -1,0 +1,202 @@
+"""CONV_2D: cross-correlation of an image with a bank of filters, plus bias, plus fused activation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyptq.fixedpoint import quantize_multipliers
+from tinyptq.graph import Array, Graph, Node, Shape
+from tinyptq.ops import window as win
+from tinyptq.ops.activation import NONE, TFLITE_CODES, Clamp, integer_bounds, tflite_code
+from tinyptq.ops.base import FREE, Op, Operand, Rows, TfliteCode, TfliteOperator
+from tinyptq.ops.requantize import exact_matmul, prove_no_overflow, requantize
+from tinyptq.ops.window import Window
+from tinyptq.program import Work
+
+
+@dataclass(frozen=True)
+class Conv2D:
+    """Attributes of the float operator; weights are [out, kernel_h, kernel_w, in]."""
+
+    window: Window
+    activation: Clamp = NONE
+
+
+@dataclass(frozen=True, eq=False)
+class Conv2DInt8:
+    """acc = Σ (x − input_zero_point) · w + bias; y = clamp(MBQM(acc, multiplier, shift) + output_zero_point)."""
+
+    input_shape: Shape  # [1, h, w, in]
+    output_shape: Shape  # [1, out_h, out_w, out]
+    window: Window
+    input_zero_point: int
+    output_zero_point: int
+    activation_min: int
+    activation_max: int
+    activation_code: int  # TFLite's fused activation
+    weights: Array  # int8 [out, kernel_h, kernel_w, in]
+    bias: Array  # int32 [out]
+    multiplier: Array  # int32 [out]
+    shift: Array  # int8 [out], positive is left
+
+    @property
+    def folded_bias(self) -> Array:
+        """bias − input_zero_point · Σw: exact because padded taps hold the zero point. int32 [out]"""
+        sums = self.weights.astype(np.int64).sum(axis=(1, 2, 3))
+        return (self.bias - self.input_zero_point * sums).astype(np.int32)
+
+
+def read_tflite(operator: TfliteOperator) -> Conv2D:
+    options, image, weights = operator.options, operator.inputs[0], operator.inputs[1]
+    assert image is not None and weights is not None
+    window = win.make_window(
+        win.TFLITE_PADDING[options.Padding()],
+        (image.shape[1], image.shape[2]),
+        (weights.shape[1], weights.shape[2]),
+        (options.StrideH(), options.StrideW()),
+        (options.DilationHFactor(), options.DilationWFactor()),
+    )
+    return Conv2D(window, TFLITE_CODES[options.FusedActivationFunction()])
+
+
+def write_tflite(params: Conv2DInt8) -> tuple[TfliteCode, ...]:
+    pad, padding = win.tflite_padding(params.window, params.input_shape)
+    fields = {
+        "Padding": padding,
+        "StrideH": params.window.stride[0],
+        "StrideW": params.window.stride[1],
+        "DilationHFactor": params.window.dilation[0],
+        "DilationWFactor": params.window.dilation[1],
+        "FusedActivationFunction": params.activation_code,
+    }
+    return (*pad, TfliteCode("CONV_2D", "Conv2DOptions", fields, version=3))
+
+
+def infer_shapes(attrs: Conv2D, image: Shape, weights: Shape, bias: Shape | None = None) -> tuple[Shape, ...]:
+    height, width = attrs.window.output_size(image[1], image[2])
+    return ((image[0], height, width, weights[0]),)
+
+
+def run_float(attrs: Conv2D, x: Array, weights: Array, bias: Array | None = None) -> Array:
+    columns = win.taps(win.padded(x, attrs.window, 0.0), attrs.window)
+    count, height, width = columns.shape[:3]
+    flat = weights.reshape(len(weights), -1).T  # [kernel_h·kernel_w·in, out]
+    y = columns.reshape(count * height * width, -1) @ flat
+    y = y.reshape(count, height, width, -1)
+    return attrs.activation.apply(y if bias is None else y + bias)
+
+
+def ungrouped(graph: Graph, node: Node) -> bool:
+    """Input channels equal the filter's depth (grouped convolution is not supported)."""
+    return graph.tensors[node.inputs[0]].shape[3] == graph.tensors[node.inputs[1]].shape[3]
+
+
+def constant_weights(graph: Graph, node: Node) -> bool:
+    """Weights and bias are constants."""
+    return all(graph.is_constant(name) for name in node.inputs[1:])
+
+
+def lower(attrs: Conv2D, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> Conv2DInt8:
+    image, weight, *rest = inputs
+    assert weight.data is not None
+    bias = rest[0].data if rest else np.zeros(len(weight.data), np.int32)
+    assert bias is not None
+    multiplier, shift = channel_multipliers(image, weight, outputs[0], len(weight.data))
+    magnitude = np.abs(weight.data.astype(np.int64)).sum(axis=(1, 2, 3)) * 255 + np.abs(bias.astype(np.int64))
+    prove_no_overflow(magnitude, shift)
+    low, high = integer_bounds(attrs.activation, outputs[0].qparams)
+    return Conv2DInt8(
+        input_shape=image.shape,
+        output_shape=outputs[0].shape,
+        window=attrs.window,
+        input_zero_point=int(image.qparams.zero_point[0]),
+        output_zero_point=int(outputs[0].qparams.zero_point[0]),
+        activation_min=low,
+        activation_max=high,
+        activation_code=tflite_code(attrs.activation),
+        weights=weight.data,
+        bias=bias,
+        multiplier=multiplier,
+        shift=shift,
+    )
+
+
+def channel_multipliers(image: Operand, weight: Operand, output: Operand, channels: int) -> tuple[Array, Array]:
+    """Multiplier and shift of s_in · s_w[c] / s_out per output channel, product in double.
+
+    Source: TFLite PopulateConvolutionQuantizationParams.
+    """
+    real = float(image.qparams.scale[0]) * weight.qparams.scale.astype(np.float64)
+    return quantize_multipliers(np.broadcast_to(real / float(output.qparams.scale[0]), (channels,)))
+
+
+def run_int(params: Conv2DInt8, x: Array) -> Array:
+    centred = win.padded(x, params.window, params.input_zero_point).astype(np.int16) - params.input_zero_point
+    columns = win.taps(centred.astype(np.float32), params.window)
+    count, height, width = columns.shape[:3]
+    flat = params.weights.reshape(len(params.weights), -1).T
+    product = exact_matmul(columns.reshape(count * height * width, -1), flat)
+    accumulator = product.astype(np.int64) + params.bias
+    y = requantize(
+        accumulator,
+        params.multiplier,
+        params.shift,
+        params.output_zero_point,
+        params.activation_min,
+        params.activation_max,
+    )
+    return y.reshape(count, height, width, -1)
+
+
+def constants(params: Conv2DInt8) -> Mapping[str, Array]:
+    return {
+        "weights": params.weights,
+        "bias": params.folded_bias,
+        "multiplier": params.multiplier,
+        "shift": params.shift,
+    }
+
+
+def scratch(params: Conv2DInt8) -> int:
+    """A ring of as many padded input lines as the kernel spans; none without padding."""
+    return win.ring_bytes(params.window, params.input_shape)
+
+
+def rows(params: Conv2DInt8) -> Rows:
+    height = params.input_shape[1]
+    return Rows(params.output_shape[1], lambda first, end: params.window.input_rows(first, end, height))
+
+
+def work(params: Conv2DInt8) -> Work:
+    outputs = int(np.prod(params.output_shape))
+    return Work(
+        macs=outputs * params.weights[0].size,
+        weight_bytes=params.weights.nbytes + params.bias.nbytes,
+        activation_bytes=int(np.prod(params.input_shape)) + outputs,
+    )
+
+
+OP = Op(
+    name="conv_2d",
+    summary="2-D and 1-D convolution, any stride, dilation and padding",
+    builtins=("CONV_2D",),
+    attrs=Conv2D,
+    params=Conv2DInt8,
+    operands=3,
+    read_tflite=read_tflite,
+    write_tflite=write_tflite,
+    infer_shapes=infer_shapes,
+    run_float=run_float,
+    constraints=(ungrouped, constant_weights),
+    quantization=FREE,
+    weight_axis=0,
+    lower=lower,
+    run_int=run_int,
+    constants=constants,
+    scratch=scratch,
+    rows=rows,
+    work=work,
+)

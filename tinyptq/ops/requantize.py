@@ -1,0 +1,53 @@
+"""What convolution-like operators share: accumulate, rescale per channel, add the zero point, clamp."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyptq.errors import TinyptqError
+from tinyptq.fixedpoint import multiply_by_quantized_multiplier
+from tinyptq.graph import Array
+
+BLOCK = 1 << 15  # elements whose int64 intermediates stay in a 2 MB cache
+
+
+def exact_matmul(a: Array, b: Array) -> Array:
+    """Integer a @ b through BLAS: float32 when every partial sum fits 24 bits, else float64 (53 bits).
+
+    a: [..., k] values in int16 range, b: [k, m] int8. Returns the exact product as a float array.
+    """
+    reach = float(np.abs(a).max(initial=0)) * float(np.abs(b.astype(np.int64)).sum(axis=0).max(initial=0))
+    assert reach < 2.0**53, "accumulator leaves float64's exact integers"
+    dtype = np.float32 if reach < 2.0**24 else np.float64
+    product: Array = a.astype(dtype) @ b.astype(dtype)
+    return product
+
+
+def requantize(
+    accumulator: Array, multiplier: Array, shift: Array, zero_point: int, low: int, high: int, dtype: type = np.int8
+) -> Array:
+    """clamp(MBQM(accumulator, multiplier, shift) + zero_point): accumulator [..., channels] of exact integers.
+
+    multiplier, shift: [channels] or [1]. Source: ARITHMETIC contract, gemmlowp double rounding.
+    """
+    channels = accumulator.shape[-1]
+    rows = accumulator.reshape(-1, channels)
+    out = np.empty(rows.shape, dtype)
+    step = max(1, BLOCK // max(channels, 1))
+    for start in range(0, len(rows), step):
+        block = rows[start : start + step].astype(np.int64)
+        scaled = multiply_by_quantized_multiplier(block, multiplier, shift)
+        out[start : start + step] = np.clip(scaled + zero_point, low, high)
+    return out.reshape(accumulator.shape)
+
+
+def prove_no_overflow(bound: Array, shift: Array) -> None:
+    """Refuse when max|acc| · 2^max(shift, 0) can leave int32. bound: [channels] of max|acc|."""
+    reach = np.asarray(bound, np.float64) * 2.0 ** np.maximum(np.asarray(shift, np.int64), 0)
+    if reach.max(initial=0) >= 2.0**31:
+        channel = int(np.argmax(reach))
+        raise TinyptqError(
+            "accumulator-overflow",
+            f"output channel {channel} can reach {reach[channel]:.3g}, beyond a 32-bit accumulator",
+            hint="calibrate with data that exercises this layer, or retrain with smaller weights",
+        )

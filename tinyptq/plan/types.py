@@ -1,0 +1,39 @@
+"""The memory plan: what lies where in the arena, and in which order rows are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tinyptq.kernels.base import Kernel
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Arena bytes [offset, offset + size) belong to `value` from first_step to last_step, both included."""
+
+    value: str
+    offset: int
+    size: int
+    first_step: int
+    last_step: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """Layer `layer` (index into Program.layers) computes its output rows [first_row, end_row)."""
+
+    layer: int
+    first_row: int
+    end_row: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """kernels: one per layer. slots: activations; scratch: layer index -> Slot. Program inputs and outputs are the caller's."""
+
+    kernels: tuple[Kernel, ...]
+    schedule: tuple[Step, ...]
+    slots: Mapping[str, Slot]
+    scratch: Mapping[int, Slot]
+    arena_size: int
