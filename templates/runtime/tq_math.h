@@ -1,0 +1,59 @@
+/* tq_math.h: the fixed-point arithmetic of generated code, C99, integers only.
+ *
+ * Twin of tinyptq/fixedpoint.py, bit for bit: gemmlowp's double rounding, nothing else.
+ * The one deliberate deviation from strict C99: `>>` of a negative value must be arithmetic (C99 6.5.7 leaves it to
+ * the implementation; every supported compiler does it). Left shifts of signed values go through unsigned.
+ */
+#ifndef TQ_MATH_H
+#define TQ_MATH_H
+
+#include <stdint.h>
+
+#define TQ_MATH_VERSION 1
+
+#if (-1 >> 1) != -1
+#error "tq_math.h needs an arithmetic right shift of negative integers"
+#endif
+
+/* x limited to [low, high]. */
+static inline int32_t tq_clamp(int32_t x, int32_t low, int32_t high)
+{
+    const int32_t raised = (x < low) ? low : x;
+    return (raised > high) ? high : raised;
+}
+
+/* x * 2^n modulo 2^32, 0 <= n <= 31. */
+static inline int32_t tq_shift_left(int32_t x, int32_t n)
+{
+    return (int32_t)((uint32_t)x << n);
+}
+
+/* a * b * 2 / 2^32, ties towards plus infinity; saturates only when both are INT32_MIN.
+ * Source: gemmlowp SaturatingRoundingDoublingHighMul.
+ */
+static inline int32_t tq_saturating_rounding_doubling_high_mul(int32_t a, int32_t b)
+{
+    const int64_t rounded = ((int64_t)a * b + ((int64_t)1 << 30)) >> 31;
+    return (rounded > INT32_MAX) ? INT32_MAX : (int32_t)rounded;
+}
+
+/* x / 2^n, ties away from zero, 0 <= n <= 31. Source: gemmlowp RoundingDivideByPOT. */
+static inline int32_t tq_rounding_divide_by_power_of_two(int32_t x, int32_t n)
+{
+    const int32_t mask = (int32_t)(((uint32_t)1 << n) - 1u);
+    const int32_t threshold = (mask >> 1) + ((x < 0) ? 1 : 0);
+    return (x >> n) + (((x & mask) > threshold) ? 1 : 0);
+}
+
+/* x * multiplier * 2^(shift - 31) with gemmlowp's two roundings, -31 <= shift <= 31; a positive shift wraps.
+ * Source: TFLite MultiplyByQuantizedMultiplier, double rounding.
+ */
+static inline int32_t tq_multiply_by_quantized_multiplier(int32_t x, int32_t multiplier, int32_t shift)
+{
+    const int32_t left = (shift > 0) ? shift : 0;
+    const int32_t right = (shift > 0) ? 0 : -shift;
+    const int32_t high = tq_saturating_rounding_doubling_high_mul(tq_shift_left(x, left), multiplier);
+    return tq_rounding_divide_by_power_of_two(high, right);
+}
+
+#endif /* TQ_MATH_H */
