@@ -1,0 +1,25 @@
+"""Every kernel the compiler can choose from, and the choice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tinyptq.kernels.base import Kernel
+from tinyptq.kernels.portable import portable_kernel
+from tinyptq.ops import OPS
+from tinyptq.program import Layer
+
+KERNELS: tuple[Kernel, ...] = tuple(portable_kernel(op) for op in OPS)
+
+
+def candidates(layer: Layer, isa: Sequence[str]) -> tuple[Kernel, ...]:
+    """Kernels of the listed ISAs whose preconditions this layer meets; never empty, "portable" always fits."""
+    return tuple(k for k in KERNELS if k.op == layer.op and k.isa in isa and k.supports(layer.params))
+
+
+def choose(layer: Layer, isa: Sequence[str]) -> Kernel:
+    """The candidate with the fewest predicted instructions; the earlier ISA of the list wins a tie."""
+    return min(
+        candidates(layer, isa),
+        key=lambda kernel: (kernel.cost(layer.params).instructions, list(isa).index(kernel.isa)),
+    )

@@ -1,0 +1,313 @@
+"""Program + Plan + Board -> C files. Knows Jinja and no operator by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinyptq import resources
+from tinyptq.board import Board
+from tinyptq.emit.render import CTYPES, environment, render
+from tinyptq.graph import Array, QParams, Shape
+from tinyptq.kernels.base import Kernel
+from tinyptq.ops import BY_NAME
+from tinyptq.plan.types import Plan, Slot
+from tinyptq.program import Layer, Program, Value
+from tinyptq.version import RUNTIME_VERSION, VERSION
+
+RUNTIME_HEADERS = ("tq_math.h", "tq_memory.h", "tq_trace.h")
+IO_ALIGNMENT = 16
+
+
+@dataclass(frozen=True)
+class Constant:
+    """One const array of <model>_weights.c."""
+
+    symbol: str
+    data: Array
+
+    @property
+    def ctype(self) -> str:
+        return CTYPES[str(self.data.dtype)]
+
+    @property
+    def size(self) -> int:
+        return int(self.data.size)
+
+    @property
+    def bytes(self) -> int:
+        return int(self.data.nbytes)
+
+    @property
+    def shape(self) -> str:
+        return dimensions(self.data.shape)
+
+
+@dataclass(frozen=True)
+class Port:
+    """A program input or output as the header describes it."""
+
+    role: str
+    label: str
+    macro: str
+    title: str
+    dtype: str
+    shape: str
+    size: int
+    size_bytes: int
+    scale: str
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class KernelText:
+    """A rendered kernel, shared by every layer whose text is the same."""
+
+    name: str
+    text: str
+
+
+def emit_c(program: Program, plan: Plan, board: Board) -> dict[str, str]:
+    """{file name: text} of everything in src/: model, constants, headers and the runtime they include."""
+    constants = program_constants(program, plan)
+    kernels, kernel_names = shared_kernels(program, plan)
+    inputs, outputs = ports(program, program.inputs, "input"), ports(program, program.outputs, "output")
+    context: dict[str, Any] = {
+        "name": program.name,
+        "guard": program.name.upper(),
+        "title": f"{len(program.layers)} layers, int8 inference in integers only",
+        "version": VERSION,
+        "runtime_version": RUNTIME_VERSION,
+        "digest": program.digest,
+        "board": board.title,
+        "isa": ", ".join(board.isa),
+        "arena_bytes": plan.arena_size,
+        "weights_bytes": sum(c.bytes for c in constants.values()),
+        "macs": sum(BY_NAME[layer.op].work(layer.params).macs for layer in program.layers),
+        "warnings": program.warnings,
+        "ports": (*inputs, *outputs),
+        "inputs": inputs,
+        "outputs": outputs,
+        "signature": run_signature(inputs, outputs),
+        "constants": tuple(constants.values()),
+        "kernels": kernels,
+        "layers": [layer_context(program, plan, i, kernel_names[i]) for i in range(len(program.layers))],
+        "steps": step_contexts(program, plan),
+        "input_bytes": io_layout([p.size_bytes for p in inputs])[1],
+        "output_bytes": io_layout([p.size_bytes for p in outputs])[1],
+        "glue_arguments": glue_arguments(inputs, outputs),
+    }
+    name = program.name
+    files = {
+        f"{name}.h": "model.h.j2",
+        f"{name}_io.h": "model_io.h.j2",
+        f"{name}.c": "model.c.j2",
+        f"{name}_weights.h": "weights.h.j2",
+        f"{name}_weights.c": "weights.c.j2",
+        "tq_model.h": "tq_model.h.j2",
+    }
+    rendered = {path: render(template, **context) for path, template in files.items()}
+    runtime = {h: (resources.templates() / "runtime" / h).read_text() for h in RUNTIME_HEADERS}
+    return {**rendered, **runtime}
+
+
+def program_constants(program: Program, plan: Plan) -> dict[str, Constant]:
+    """Everything const: packed per-layer arrays ("layer3_weights") and constant operands ("operand_2"), by key."""
+    result = {}
+    for index, (layer, kernel) in enumerate(zip(program.layers, plan.kernels, strict=True)):
+        for argument, data in kernel.pack(layer.params).items():
+            key = f"layer{index}_{argument}"
+            result[key] = Constant(f"{program.name}_{key}", data)
+    for name, symbol in operand_symbols(program).items():
+        data = program.values[name].data
+        assert data is not None
+        result[f"value:{name}"] = Constant(symbol, data)
+    return result
+
+
+def operand_symbols(program: Program) -> dict[str, str]:
+    """Constant operand value -> the C array that holds it."""
+    operands = [n for layer in program.layers for n in layer.inputs if program.values[n].data is not None]
+    return {name: f"{program.name}_operand_{i}" for i, name in enumerate(dict.fromkeys(operands))}
+
+
+def shared_kernels(program: Program, plan: Plan) -> tuple[tuple[KernelText, ...], tuple[str, ...]]:
+    """(the distinct kernel functions, the function's name for each layer)."""
+    names: dict[str, str] = {}
+    texts: list[KernelText] = []
+    per_layer = []
+    for layer, kernel in zip(program.layers, plan.kernels, strict=True):
+        template = environment().get_template(f"kernels/{kernel.template}")
+        key = template.render(p=layer.params, name="kernel")
+        if key not in names:
+            names[key] = f"{layer.op}_{sum(t.name.startswith(layer.op + '_') for t in texts)}"
+            texts.append(KernelText(names[key], template.render(p=layer.params, name=names[key]).strip() + "\n"))
+        per_layer.append(names[key])
+    return tuple(texts), tuple(per_layer)
+
+
+def layer_context(program: Program, plan: Plan, index: int, kernel_name: str) -> dict[str, Any]:
+    layer, kernel = program.layers[index], plan.kernels[index]
+    sources = [argument_name("input", i, len(layer.inputs)) for i in range(len(layer.inputs))]
+    targets = [argument_name("output", i, len(layer.outputs)) for i in range(len(layer.outputs))]
+    arguments = [*sources, *targets, *(f"{program.name}_layer{index}_{a}" for a in kernel.pack(layer.params))]
+    scratch = plan.scratch.get(index)
+    if scratch is not None:
+        arguments.append(f"&arena[{scratch.offset}]")
+    signature = [f"const {value_ctype(program, n)} *{s}" for n, s in zip(layer.inputs, sources, strict=True)]
+    signature += [f"{value_ctype(program, n)} *{t}" for n, t in zip(layer.outputs, targets, strict=True)]
+    if kernel.by_rows(layer.params):
+        arguments += ["first_row", "end_row"]
+        signature += ["int32_t first_row", "int32_t end_row"]
+    return {
+        "index": index,
+        "op": layer.op,
+        "title": layer.name,
+        "kernel": kernel.isa,
+        "function": layer_function(layer, index),
+        "signature": ", ".join(signature),
+        "call": f"{kernel_name}({', '.join(arguments)});",
+        "scratch_place": place_text(scratch),
+        "operands": [
+            operand_context(program, plan, name, role)
+            for role, names in (("input ", layer.inputs), ("output", layer.outputs))
+            for name in names
+        ],
+    }
+
+
+def operand_context(program: Program, plan: Plan, name: str, role: str) -> dict[str, Any]:
+    value = program.values[name]
+    qparams = value.qparams or QParams.per_tensor(1.0)
+    constant = value.data is not None
+    return {
+        "role": role,
+        "dtype": str(value.dtype),
+        "shape": dimensions(value.shape),
+        "scale": shortest(float(qparams.scale[0])),
+        "zero_point": int(qparams.zero_point[0]),
+        "place": "constant" if constant else place_text(plan.slots.get(name)) or "caller",
+    }
+
+
+def step_contexts(program: Program, plan: Plan) -> list[dict[str, Any]]:
+    last = {step.layer: position for position, step in enumerate(plan.schedule)}
+    contexts = []
+    for position, step in enumerate(plan.schedule):
+        layer = program.layers[step.layer]
+        arguments = [pointer(program, plan, name) for name in (*layer.inputs, *layer.outputs)]
+        if plan.kernels[step.layer].by_rows(layer.params):
+            arguments += [str(step.first_row), str(step.end_row)]
+        contexts.append(
+            {
+                "layer": step.layer,
+                "call": f"{layer_function(layer, step.layer)}({', '.join(arguments)});",
+                "finishes": last[step.layer] == position,
+                "output": pointer(program, plan, layer.outputs[0]),
+                "output_bytes": program.values[layer.outputs[0]].size_bytes,
+            }
+        )
+    return contexts
+
+
+def pointer(program: Program, plan: Plan, name: str) -> str:
+    """C expression for a value: caller's buffer, constant array, or a place in the arena."""
+    value = program.values[name]
+    if value.data is not None:
+        return operand_symbols(program)[name]
+    if name in program.outputs:
+        return argument_name("output", program.outputs.index(name), len(program.outputs))
+    if name in program.inputs:
+        return argument_name("input", program.inputs.index(name), len(program.inputs))
+    address = f"&arena[{plan.slots[name].offset}]"
+    return address if value.dtype == np.int8 else f"({CTYPES[str(value.dtype)]} *)(void *){address}"
+
+
+def ports(program: Program, names: tuple[str, ...], role: str) -> tuple[Port, ...]:
+    result = []
+    for index, name in enumerate(names):
+        value: Value = program.values[name]
+        assert value.qparams is not None
+        label = argument_name(role, index, len(names))
+        result.append(
+            Port(
+                role=role,
+                label=label,
+                macro=f"{program.name.upper()}_{label.upper()}",
+                title=name,
+                dtype=str(value.dtype),
+                shape=dimensions(value.shape),
+                size=int(np.prod(value.shape, dtype=np.int64)),
+                size_bytes=value.size_bytes,
+                scale=c_float(float(value.qparams.scale[0])),
+                zero_point=int(value.qparams.zero_point[0]),
+            )
+        )
+    return tuple(result)
+
+
+def run_signature(inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> str:
+    reads = [f"const {CTYPES[p.dtype]} {p.label}[{p.macro}_SIZE]" for p in inputs]
+    writes = [f"{CTYPES[p.dtype]} {p.label}[{p.macro}_SIZE]" for p in outputs]
+    return ", ".join((*reads, *writes))
+
+
+def glue_arguments(inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> str:
+    arguments = []
+    for buffer, group in (("inputs", inputs), ("outputs", outputs)):
+        offsets, _ = io_layout([p.size_bytes for p in group])
+        arguments += [f"&{buffer}[{offset}]" for offset in offsets]
+    return ", ".join(arguments)
+
+
+def io_layout(sizes: list[int]) -> tuple[list[int], int]:
+    """(offset of each buffer, rounded up to 16; total bytes) of several tensors in one buffer."""
+    offsets, end = [], 0
+    for size in sizes:
+        start = -(-end // IO_ALIGNMENT) * IO_ALIGNMENT
+        offsets.append(start)
+        end = start + size
+    return offsets, end
+
+
+def argument_name(role: str, index: int, count: int) -> str:
+    return role if count == 1 else f"{role}{index}"
+
+
+def layer_function(layer: Layer, index: int) -> str:
+    return f"layer{index}_{layer.op}"
+
+
+def value_ctype(program: Program, name: str) -> str:
+    return CTYPES[str(program.values[name].dtype)]
+
+
+def place_text(slot: Slot | None) -> str:
+    return f"arena [{slot.offset}, {slot.offset + slot.size})" if slot else ""
+
+
+def dimensions(shape: Shape) -> str:
+    return "x".join(str(d) for d in shape)
+
+
+def shortest(value: float) -> str:
+    """The shortest decimal that reads back as the same float32."""
+    return str(np.float32(value))
+
+
+def c_float(value: float) -> str:
+    text = shortest(value)
+    return f"{text}f" if any(c in text for c in ".en") else f"{text}.0f"
+
+
+def weights_bytes(program: Program, plan: Plan) -> int:
+    """Bytes of all const arrays."""
+    return sum(c.bytes for c in program_constants(program, plan).values())
+
+
+def kernel_isas(kernels: tuple[Kernel, ...]) -> Mapping[str, int]:
+    """How many layers each ISA's kernels run."""
+    return {isa: sum(k.isa == isa for k in kernels) for isa in dict.fromkeys(k.isa for k in kernels)}

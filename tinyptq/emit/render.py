@@ -1,0 +1,62 @@
+"""The one Jinja environment and its filters: every literal and comment in generated C goes through here."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import jinja2
+
+from tinyptq import resources
+from tinyptq.errors import printable
+from tinyptq.graph import Array
+
+LINE_WIDTH = 100
+CTYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "uint8": "uint8_t", "uint16": "uint16_t"}
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """Strict: an undefined name in a template is an error, never an empty string."""
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(str(resources.templates())),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - C, not HTML; names pass through c_comment
+    )
+    env.filters.update(c_int=c_int, c_array=c_array, c_comment=c_comment)
+    return env
+
+
+def render(template: str, **context: Any) -> str:
+    return environment().get_template(template).render(**context)
+
+
+def c_int(value: int) -> str:
+    """A literal of C type int; INT32_MIN has no literal of its own, so it is written as a difference."""
+    number = int(value)
+    assert -(2**31) <= number < 2**31, f"{number} is no 32-bit literal"
+    if number == -(2**31):
+        return "(-2147483647 - 1)"
+    return f"({number})" if number < 0 else str(number)
+
+
+def c_array(values: Array) -> str:
+    """The flattened integers as indented, wrapped initializer lines, without the braces."""
+    words = [c_int(v).strip("()") if v != -(2**31) else c_int(v) for v in values.reshape(-1).tolist()]
+    lines, line = [], "   "
+    for word in words:
+        if len(line) + len(word) + 2 > LINE_WIDTH:
+            lines.append(line)
+            line = "   "
+        line += f" {word},"
+    return "\n".join([*lines, line])
+
+
+def c_comment(text: str) -> str:
+    """Any text as one harmless line inside a C comment: ASCII, no comment marks, no trigraphs, no splice."""
+    line = printable(text).encode("ascii", "backslashreplace").decode("ascii")
+    line = line.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?")
+    return line if len(line) <= LINE_WIDTH else line[: LINE_WIDTH - 3] + "..."

@@ -1,0 +1,34 @@
+"""The portable C kernel every operator has for free: its own constants, scratch and row contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinyptq.kernels.base import Cost, Kernel
+from tinyptq.ops.base import Op
+
+INSTRUCTIONS_PER_MAC = 6
+INSTRUCTIONS_PER_BYTE = 12
+CODE_BYTES = 400
+
+
+def portable_kernel(op: Op) -> Kernel:
+    """The Kernel record of templates/kernels/<op>/portable.c.j2."""
+
+    def cost(params: Any) -> Cost:
+        work = op.work(params)
+        return Cost(
+            instructions=INSTRUCTIONS_PER_MAC * work.macs + INSTRUCTIONS_PER_BYTE * work.activation_bytes,
+            code_bytes=CODE_BYTES,
+        )
+
+    return Kernel(
+        op=op.name,
+        isa="portable",
+        template=f"{op.name}/portable.c.j2",
+        supports=lambda params: True,
+        pack=op.constants,
+        scratch=op.scratch,
+        by_rows=lambda params: op.rows(params) is not None,
+        cost=cost,
+    )
