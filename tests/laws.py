@@ -1,0 +1,272 @@
+"""The laws every operator obeys, written once; tests/ops/test_<op>.py brings the cases.
+
+1. float_law: run_float equals LiteRT on the same float model.
+2. int_law:   run_int equals the tflite-micro interpreter on the same int8 model, every byte.
+3. c_law:     the portable C template equals run_int, every byte, whole and row block by row block.
+4. step_law:  the dequantized integers stay within some quantization steps of run_float.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests import tiny_tflite
+from tests.c_harness import CFunction, run_c
+from tinyptq.graph import Array, QParams, Shape, Tensor
+from tinyptq.ops.base import SAME, Op, Operand
+
+SAMPLES = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One configuration of an operator.
+
+    operands:  in order; a tuple is the shape of a run-time input (batch 1 first), a float array is a constant.
+    qparams:   operand index, or "output" -> forced quantization; the others are observed on random data.
+    spread:    half-width of the random float inputs.
+    per_tensor_weights: one scale for the whole weight tensor.
+    """
+
+    id: str
+    attrs: Any
+    operands: tuple[Shape | Array, ...]
+    why: str
+    qparams: Mapping[int | str, QParams] = field(default_factory=dict)
+    spread: float = 2.0
+    per_tensor_weights: bool = False
+    count: int = SAMPLES
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """A case as integers: params, operands with integer data, and run-time integer inputs [n, ...]."""
+
+    params: Any
+    operands: tuple[Operand, ...]
+    output: Operand
+    inputs: tuple[Array, ...]
+
+
+def parametrize(cases: Sequence[Case]) -> Any:
+    """pytest parametrization over cases; the id of a test is the id of its case."""
+    return pytest.mark.parametrize("case", cases, ids=[case.id for case in cases])
+
+
+def draw(seed: str, *shape: int) -> Array:
+    """Reproducible standard normal float32 numbers, named by a string."""
+    return np.random.default_rng(zlib.crc32(seed.encode())).standard_normal(shape).astype(np.float32)
+
+
+def shapes_of(case: Case) -> tuple[Shape, ...]:
+    return tuple(o if isinstance(o, tuple) else o.shape for o in case.operands)
+
+
+def float_inputs(case: Case) -> tuple[Array, ...]:
+    """Random run-time inputs [n, ...] of a case, constants left out."""
+    runtime = [(i, o) for i, o in enumerate(case.operands) if isinstance(o, tuple)]
+    return tuple(draw(f"{case.id}/{i}", case.count, *shape[1:]) * np.float32(case.spread) for i, shape in runtime)
+
+
+def run_case_float(op: Op, case: Case, inputs: tuple[Array, ...]) -> Array:
+    """run_float with the constants put where they belong."""
+    waiting = iter(inputs)
+    y: Array = op.run_float(case.attrs, *(next(waiting) if isinstance(o, tuple) else o for o in case.operands))
+    return y
+
+
+# Quantization of a case: plain min-max, enough to get every integer parameter exercised.
+
+
+def observe(*arrays: Array) -> QParams:
+    """Asymmetric int8 qparams over the range of all arrays, zero included."""
+    low = min(0.0, *(float(a.min()) for a in arrays))
+    high = max(1e-6, *(float(a.max()) for a in arrays))
+    scale = np.float32((high - low) / 255.0)
+    return QParams.per_tensor(float(scale), int(np.clip(np.rint(-128 - low / scale), -128, 127)))
+
+
+def quantize(x: Array, qparams: QParams, low: int = -128, high: int = 127, dtype: type = np.int8) -> Array:
+    """Nearest integers; per axis when qparams has one."""
+    shape = [1] * x.ndim
+    if qparams.axis is not None:
+        shape[qparams.axis] = -1
+    q = np.rint(x.astype(np.float64) / qparams.scale.astype(np.float64).reshape(shape))
+    return np.clip(q + qparams.zero_point.reshape(shape), low, high).astype(dtype)
+
+
+def quantize_weights(weights: Array, axis: int | None) -> Operand:
+    """Symmetric int8 in [-127, 127], along axis or as a whole."""
+    others = tuple(i for i in range(weights.ndim) if i != axis) if axis is not None else None
+    peak = np.maximum(np.abs(weights).max(axis=others), 1e-8)
+    scale = np.atleast_1d(peak / 127).astype(np.float32)
+    qparams = QParams(scale, np.zeros(len(scale), np.int32), axis)
+    return Operand(weights.shape, qparams, quantize(weights, qparams, -127, 127))
+
+
+def lower_case(op: Op, case: Case) -> Lowered:
+    """Integers for a case: observed qparams unless forced, SAME operators share one."""
+    inputs = float_inputs(case)
+    y = run_case_float(op, case, inputs)
+    observed = _input_qparams(op, case, inputs)
+    operands: list[Operand] = []
+    for index, operand in enumerate(case.operands):
+        operands.append(_operand(op, case, index, operand, observed, operands))
+    qparams = op.quantization if isinstance(op.quantization, QParams) else observe(y)
+    qparams = observed[0] if op.quantization == SAME else case.qparams.get("output", qparams)
+    (shape,) = op.infer_shapes(case.attrs, *shapes_of(case))
+    output = Operand(shape, qparams)
+    runtime = [(o, x) for o, x in zip((o for o in operands if o.data is None), inputs, strict=True)]
+    integers = tuple(_mixed_integers(f"{case.id}/{i}", o, x) for i, (o, x) in enumerate(runtime))
+    return Lowered(op.lower(case.attrs, tuple(operands), (output,)), tuple(operands), output, integers)
+
+
+def _input_qparams(op: Op, case: Case, inputs: tuple[Array, ...]) -> dict[int, QParams]:
+    waiting = iter(inputs)
+    arrays = {i: next(waiting) if isinstance(o, tuple) else o for i, o in enumerate(case.operands)}
+    shared = observe(*arrays.values()) if op.quantization == SAME else None
+    return {i: case.qparams.get(i, shared or observe(a)) for i, a in arrays.items()}
+
+
+def _operand(
+    op: Op, case: Case, index: int, operand: Shape | Array, observed: Mapping[int, QParams], before: list[Operand]
+) -> Operand:
+    if isinstance(operand, tuple):
+        return Operand(operand, observed[index])
+    if op.weight_axis is None:
+        return Operand(operand.shape, observed[index], quantize(operand, observed[index]))
+    if index == 1:
+        return quantize_weights(operand, None if case.per_tensor_weights else op.weight_axis)
+    image, weight = before[0].qparams, before[1].qparams
+    scale = (image.scale.astype(np.float64) * weight.scale).astype(np.float32)
+    qparams = QParams(scale, np.zeros(len(scale), np.int32), None if weight.axis is None else 0)
+    return Operand(operand.shape, qparams, quantize(operand, qparams, -(2**31), 2**31 - 1, np.int32))
+
+
+def _mixed_integers(seed: str, operand: Operand, x: Array) -> Array:
+    """Quantized floats, then full-range random bytes, then all -128, then all 127."""
+    q = quantize(x, operand.qparams)
+    half = len(q) // 2
+    q[half:] = np.random.default_rng(zlib.crc32(seed.encode())).integers(-128, 128, q[half:].shape)
+    if len(q) >= 4:
+        q[-2], q[-1] = -128, 127
+    return q
+
+
+# The laws.
+
+
+def float_law(op: Op, case: Case, tolerance: float = 1e-5) -> None:
+    """run_float = LiteRT, relative to the largest output."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    codes = op.write_tflite(lower_case(op, case).params)
+    f32 = np.dtype(np.float32)
+    ins = tuple(
+        Tensor(f"in{i}", o, f32) if isinstance(o, tuple) else Tensor(f"in{i}", o.shape, f32, o)
+        for i, o in enumerate(case.operands)
+    )
+    (shape,) = op.infer_shapes(case.attrs, *shapes_of(case))
+    interpreter = Interpreter(model_content=tiny_tflite.write_layer(codes, ins, (Tensor("out", shape, f32),)))
+    interpreter.allocate_tensors()
+    inputs = float_inputs(case)
+    expected = []
+    for sample in range(case.count):
+        for detail, x in zip(interpreter.get_input_details(), inputs, strict=True):
+            interpreter.set_tensor(detail["index"], x[sample : sample + 1])
+        interpreter.invoke()
+        expected.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+    actual = run_case_float(op, case, inputs)
+    want = np.concatenate([e.reshape(1, *actual.shape[1:]) for e in expected])
+    assert actual.dtype == np.float32
+    assert expected[0].shape == shape, f"infer_shapes says {shape}, LiteRT {expected[0].shape}"
+    assert np.abs(actual - want).max() <= tolerance * max(1.0, float(np.abs(want).max())), case.why
+
+
+def int_law(op: Op, case: Case) -> None:
+    """run_int = tflite-micro's int8 kernel, every byte."""
+    lowered = lower_case(op, case)
+    assert_same_bytes(run_tflm(int8_model(op, lowered), lowered), op.run_int(lowered.params, *lowered.inputs), case)
+
+
+def int8_model(op: Op, lowered: Lowered) -> bytes:
+    ins = tuple(
+        Tensor(f"in{i}", o.shape, np.dtype(np.int8) if o.data is None else o.data.dtype, o.data, o.qparams)
+        for i, o in enumerate(lowered.operands)
+    )
+    out = Tensor("out", lowered.output.shape, np.dtype(np.int8), None, lowered.output.qparams)
+    return tiny_tflite.write_layer(op.write_tflite(lowered.params), ins, (out,))
+
+
+def run_tflm(model: bytes, lowered: Lowered) -> Array:
+    from tflite_micro.python.tflite_micro import runtime
+
+    interpreter = runtime.Interpreter.from_bytes(
+        model, arena_size=1 << 22, intrepreter_config=runtime.InterpreterConfig.kPreserveAllTensors
+    )
+    results = []
+    for sample in range(len(lowered.inputs[0])):
+        for index, x in enumerate(lowered.inputs):
+            interpreter.set_input(np.ascontiguousarray(x[sample : sample + 1]), index)
+        interpreter.invoke()
+        results.append(interpreter.get_output(0).copy())
+    return np.stack(results).reshape(len(results), *lowered.output.shape[1:])
+
+
+def assert_same_bytes(expected: Array, actual: Array, case: Case) -> None:
+    assert actual.shape == expected.shape and actual.dtype == expected.dtype, (case.id, actual.shape, actual.dtype)
+    wrong = np.argwhere(actual != expected)
+    assert not len(wrong), (
+        f"{case.id} ({case.why}): {len(wrong)} of {expected.size} bytes differ, first at {tuple(wrong[0])}: "
+        f"expected {expected[tuple(wrong[0])]}, got {actual[tuple(wrong[0])]}"
+    )
+
+
+def step_law(op: Op, case: Case, steps: float = 1.5) -> None:
+    """|dequantize(run_int(quantize(x))) - run_float(dequantize(quantize(x)))| <= steps of the output scale."""
+    lowered = lower_case(op, case)
+    half = case.count // 2
+
+    def dequantize(q: Array, qparams: QParams) -> Array:
+        return (q.astype(np.float32) - qparams.zero_point[0]) * qparams.scale[0]
+
+    runtime = [o for o in lowered.operands if o.data is None]
+    inputs = tuple(x[:half] for x in lowered.inputs)
+    real = tuple(dequantize(q, o.qparams) for q, o in zip(inputs, runtime, strict=True))
+    expected = run_case_float(op, case, real)
+    actual = dequantize(op.run_int(lowered.params, *inputs), lowered.output.qparams)
+    assert np.abs(actual - expected).max() <= steps * float(lowered.output.qparams.scale[0]), case.why
+
+
+def c_law(op: Op, cases: Sequence[Case], folder: Path, template: str | None = None) -> None:
+    """The C template = run_int for all cases in one compilation, under ASan and UBSan, whole and by row blocks."""
+    lowered = [lower_case(op, case) for case in cases]
+    functions = [_c_function(op, low) for low in lowered]
+    outputs = run_c(template or f"kernels/{op.name}/portable.c.j2", functions, folder)
+    for case, low, ways in zip(cases, lowered, outputs, strict=True):
+        expected = op.run_int(low.params, *low.inputs)
+        for way in ways:
+            assert_same_bytes(expected, np.frombuffer(way, expected.dtype).reshape(expected.shape), case)
+
+
+def _c_function(op: Op, low: Lowered) -> CFunction:
+    waiting = iter(low.inputs)
+    buffers: list[Array] = []
+    for operand in low.operands:
+        if operand.data is None:
+            buffers.append(next(waiting))
+        elif op.weight_axis is None:
+            buffers.append(np.broadcast_to(operand.data, (len(low.inputs[0]), *operand.shape)))
+    rows = op.rows(low.params)
+    output_bytes = int(np.prod(low.output.shape))
+    constants = dict(op.constants(low.params))
+    return CFunction(
+        low.params, tuple(buffers), output_bytes, constants, op.scratch(low.params), rows.count if rows else None
+    )

@@ -1,0 +1,140 @@
+"""A .tflite writer of one screen for tests: one layer, float or int8, without asking the product's own writer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import tflite
+
+from tinyptq.graph import Array, Tensor
+from tinyptq.ops.base import TfliteCode
+
+TYPES = {
+    np.dtype(np.float32): tflite.TensorType.FLOAT32,
+    np.dtype(np.int8): tflite.TensorType.INT8,
+    np.dtype(np.int16): tflite.TensorType.INT16,
+    np.dtype(np.int32): tflite.TensorType.INT32,
+}
+
+
+def write_layer(codes: tuple[TfliteCode, ...], inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> bytes:
+    """A model whose graph is one layer: codes in a chain, the last one writes outputs.
+
+    inputs: all tensor operands in order; those with data become constants, the others graph inputs.
+    """
+    tensors = [*inputs, *outputs]
+    wiring: list[tuple[TfliteCode, list[int], list[int]]] = []
+    operands = list(range(len(inputs)))
+    results = list(range(len(inputs), len(tensors)))
+    for code in codes:
+        extra = range(len(tensors), len(tensors) + len(code.operands))
+        tensors += [Tensor(f"operand{i}", a.shape, a.dtype, a) for i, a in zip(extra, code.operands, strict=True)]
+        if code is codes[-1]:
+            wiring.append((code, [*operands, *extra], results))
+            continue
+        assert code.shape is not None
+        first = tensors[operands[0]]
+        tensors.append(Tensor(f"between{len(tensors)}", code.shape, first.dtype, None, first.qparams))
+        wiring.append((code, [operands[0], *extra], [len(tensors) - 1]))
+        operands[0] = len(tensors) - 1
+    run_time = [i for i, tensor in enumerate(inputs) if tensor.data is None]
+    return _model(tensors, wiring, run_time, results)
+
+
+def _model(tensors: list[Tensor], wiring: list[Any], inputs: list[int], outputs: list[int]) -> bytes:
+    b = flatbuffers.Builder(4096)
+    buffers = [_buffer(b, None), *(_buffer(b, t.data) for t in tensors)]
+    entries = [_tensor(b, t, i + 1) for i, t in enumerate(tensors)]
+    operators = [_operator(b, code, i, ins, outs) for i, (code, ins, outs) in enumerate(wiring)]
+    codes = [_operator_code(b, code) for code, _, _ in wiring]
+    tensor_vector, operator_vector = _offsets(b, entries), _offsets(b, operators)
+    input_vector, output_vector = _ints(b, inputs), _ints(b, outputs)
+    tflite.SubGraphStart(b)
+    tflite.SubGraphAddTensors(b, tensor_vector)
+    tflite.SubGraphAddInputs(b, input_vector)
+    tflite.SubGraphAddOutputs(b, output_vector)
+    tflite.SubGraphAddOperators(b, operator_vector)
+    subgraphs = _offsets(b, [tflite.SubGraphEnd(b)])
+    code_vector, buffer_vector = _offsets(b, codes), _offsets(b, buffers)
+    tflite.ModelStart(b)
+    tflite.ModelAddVersion(b, 3)
+    tflite.ModelAddOperatorCodes(b, code_vector)
+    tflite.ModelAddSubgraphs(b, subgraphs)
+    tflite.ModelAddBuffers(b, buffer_vector)
+    b.Finish(tflite.ModelEnd(b), b"TFL3")
+    return bytes(b.Output())
+
+
+def _offsets(b: Any, items: list[int]) -> int:
+    b.StartVector(4, len(items), 4)
+    for item in reversed(items):
+        b.PrependUOffsetTRelative(item)
+    return int(b.EndVector())
+
+
+def _ints(b: Any, items: Any) -> int:
+    return int(b.CreateNumpyVector(np.asarray(items, np.int32)))
+
+
+def _buffer(b: Any, data: Array | None) -> int:
+    vector = None
+    if data is not None:
+        raw = np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)
+        b.StartVector(1, len(raw), 16)
+        b.head -= len(raw)
+        b.Bytes[b.head : b.head + len(raw)] = raw.tobytes()
+        vector = b.EndVector()
+    tflite.BufferStart(b)
+    if vector is not None:
+        tflite.BufferAddData(b, vector)
+    return int(tflite.BufferEnd(b))
+
+
+def _tensor(b: Any, tensor: Tensor, buffer: int) -> int:
+    name, shape = b.CreateString(tensor.name), _ints(b, tensor.shape)
+    quantization = None
+    if tensor.qparams is not None:
+        scale = b.CreateNumpyVector(tensor.qparams.scale.astype(np.float32))
+        zero_point = b.CreateNumpyVector(tensor.qparams.zero_point.astype(np.int64))
+        tflite.QuantizationParametersStart(b)
+        tflite.QuantizationParametersAddScale(b, scale)
+        tflite.QuantizationParametersAddZeroPoint(b, zero_point)
+        tflite.QuantizationParametersAddQuantizedDimension(b, tensor.qparams.axis or 0)
+        quantization = tflite.QuantizationParametersEnd(b)
+    tflite.TensorStart(b)
+    tflite.TensorAddShape(b, shape)
+    tflite.TensorAddType(b, TYPES[tensor.dtype])
+    tflite.TensorAddBuffer(b, buffer)
+    tflite.TensorAddName(b, name)
+    if quantization is not None:
+        tflite.TensorAddQuantization(b, quantization)
+    return int(tflite.TensorEnd(b))
+
+
+def _operator_code(b: Any, code: TfliteCode) -> int:
+    number = getattr(tflite.BuiltinOperator, code.builtin)
+    tflite.OperatorCodeStart(b)
+    tflite.OperatorCodeAddDeprecatedBuiltinCode(b, min(number, 127))
+    tflite.OperatorCodeAddBuiltinCode(b, number)
+    tflite.OperatorCodeAddVersion(b, code.version)
+    return int(tflite.OperatorCodeEnd(b))
+
+
+def _operator(b: Any, code: TfliteCode, index: int, inputs: list[int], outputs: list[int]) -> int:
+    input_vector, output_vector = _ints(b, inputs), _ints(b, outputs)
+    options = None
+    if code.options is not None:
+        getattr(tflite, f"{code.options}Start")(b)
+        for field, value in code.fields.items():
+            getattr(tflite, f"{code.options}Add{field}")(b, value)
+        options = getattr(tflite, f"{code.options}End")(b)
+    tflite.OperatorStart(b)
+    tflite.OperatorAddOpcodeIndex(b, index)
+    tflite.OperatorAddInputs(b, input_vector)
+    tflite.OperatorAddOutputs(b, output_vector)
+    if code.options is not None:
+        tflite.OperatorAddBuiltinOptionsType(b, getattr(tflite.BuiltinOptions, code.options))
+        tflite.OperatorAddBuiltinOptions(b, options)
+    return int(tflite.OperatorEnd(b))
