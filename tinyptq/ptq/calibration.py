@@ -1,0 +1,197 @@
+"""Calibration sets: .npy, .npz or a folder of them, read in batches so that memory stays bounded."""
+
+from __future__ import annotations
+
+import tokenize
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from tinyptq.errors import TinyptqError
+from tinyptq.graph import Array, Graph, Shape
+
+BATCH = 32
+RANDOM_SAMPLES = 64
+DEFAULT_KEY = "calib"
+RANDOM_WARNING = (
+    "calibrated on random numbers: scales do not fit real data and accuracy is meaningless; pass --calib FILE"
+)
+ACCEPTED = "a .npy or .npz of float32 [n, ...], or a folder of such files"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one input's samples lie: an array in a file (key None for .npy)."""
+
+    path: Path
+    key: str | None
+    count: int
+    single: bool  # the array is one sample without a batch axis
+
+    @property
+    def where(self) -> str:
+        return f"{self.path}" if self.key is None else f"{self.path}, key '{self.key}'"
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """Samples for every graph input, in order; `random_shapes` replaces files for --calib random."""
+
+    sources: Mapping[str, tuple[Source, ...]]
+    shapes: Mapping[str, Shape]
+    count: int
+    random: bool = False
+
+
+def open_calibration(spec: Path | str | None, graph: Graph) -> CalibrationSet:
+    """Check everything that can be checked without reading the samples. spec: a path, or "random"."""
+    shapes = {name: graph.tensors[name].shape for name in graph.inputs}
+    if spec is None:
+        raise TinyptqError(
+            "no-calibration",
+            "a float model needs calibration samples to choose its integer ranges",
+            hint=f"--calib with {ACCEPTED}; --calib random only to try the tool",
+        )
+    if str(spec) == "random":
+        return CalibrationSet({}, shapes, RANDOM_SAMPLES, random=True)
+    path = Path(spec)
+    if not path.exists():
+        raise TinyptqError("no-file", "calibration file does not exist", where=str(path), hint=ACCEPTED)
+    files = sorted(p for p in path.iterdir() if p.suffix in (".npy", ".npz")) if path.is_dir() else [path]
+    if not files:
+        raise TinyptqError("bad-calibration", "folder holds no .npy or .npz", where=str(path), hint=ACCEPTED)
+    sources = {name: tuple(source_of(f, name, shapes, path.is_dir()) for f in files) for name in shapes}
+    counts = {name: sum(s.count for s in found) for name, found in sources.items()}
+    if len(set(counts.values())) != 1:
+        raise TinyptqError("bad-calibration", f"inputs have unequal sample counts: {counts}", where=str(path))
+    count = next(iter(counts.values()))
+    if count == 0:
+        raise TinyptqError("bad-calibration", "holds no samples", where=str(path), hint=ACCEPTED)
+    return CalibrationSet(sources, shapes, count)
+
+
+def source_of(path: Path, name: str, shapes: Mapping[str, Shape], in_folder: bool) -> Source:
+    key = choose_key(path, name, len(shapes)) if path.suffix == ".npz" else None
+    if path.suffix == ".npy" and len(shapes) > 1:
+        raise TinyptqError(
+            "bad-calibration",
+            f"the model has {len(shapes)} inputs, a .npy holds one",
+            where=str(path),
+            hint=f"a .npz with keys {', '.join(shapes)}",
+        )
+    with array_stream(path, key) as (shape, dtype, _):
+        source = Source(path, key, 1, single=in_folder and shape == shapes[name][1:])
+        check_array(source, shape, dtype, shapes[name])
+        return source if source.single else Source(path, key, shape[0], single=False)
+
+
+def check_array(source: Source, shape: Shape, dtype: np.dtype[Any], wanted: Shape) -> None:
+    accepted = f"float32 [n, {', '.join(map(str, wanted[1:]))}]"
+    if dtype.kind != "f":
+        raise TinyptqError(
+            "bad-calibration", f"dtype is {dtype}", where=source.where, hint=f"{accepted}, scaled as in training"
+        )
+    if not source.single and shape[1:] != wanted[1:]:
+        raise TinyptqError("bad-calibration", f"shape is {list(shape)}", where=source.where, hint=accepted)
+
+
+def choose_key(path: Path, name: str, inputs: int) -> str:
+    """The input's own name, else (one input only) 'calib', else the file's only array."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            keys = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
+    except (zipfile.BadZipFile, OSError) as error:
+        raise TinyptqError("bad-calibration", f"no readable .npz: {error}", where=str(path), hint=ACCEPTED) from error
+    if name in keys:
+        return name
+    if inputs == 1 and DEFAULT_KEY in keys:
+        return DEFAULT_KEY
+    if inputs == 1 and len(keys) == 1:
+        return keys[0]
+    raise TinyptqError(
+        "bad-calibration",
+        f"no array for input '{name}' among keys {keys}",
+        where=str(path),
+        hint=f"name the array '{name}'" + (f" or '{DEFAULT_KEY}'" if inputs == 1 else ""),
+    )
+
+
+@contextmanager
+def array_stream(path: Path, key: str | None) -> Iterator[tuple[Shape, np.dtype[Any], IO[bytes]]]:
+    """(shape, dtype, stream at the first element) of a .npy or a member of a .npz; never unpickles."""
+    where = str(path) if key is None else f"{path}, key '{key}'"
+    try:
+        if key is None:
+            with path.open("rb") as stream:
+                yield (*read_header(stream), stream)
+        else:
+            with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as stream:
+                yield (*read_header(stream), stream)
+    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile, SyntaxError, tokenize.TokenError) as error:
+        raise TinyptqError("bad-calibration", f"not a readable array: {error}", where=where, hint=ACCEPTED) from error
+
+
+def read_header(stream: IO[bytes]) -> tuple[Shape, np.dtype[Any]]:
+    version = np.lib.format.read_magic(stream)
+    reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+    if reader is None:
+        raise ValueError(f"array format version {version}")
+    shape, fortran, dtype = reader(stream)
+    if dtype.hasobject:
+        raise ValueError("pickled objects are refused")
+    if fortran and len(shape) > 1:
+        raise ValueError("column-major order; save np.ascontiguousarray(x)")
+    return tuple(shape), dtype
+
+
+def batches(calibration: CalibrationSet) -> Iterator[dict[str, Array]]:
+    """Consecutive batches of at most 32 samples, float32 [n, ...] by input name."""
+    if calibration.random:
+        yield from random_batches(calibration)
+        return
+    streams = {name: samples(calibration, name) for name in calibration.shapes}
+    for start in range(0, calibration.count, BATCH):
+        size = min(BATCH, calibration.count - start)
+        yield {name: np.stack([next(stream) for _ in range(size)]) for name, stream in streams.items()}
+
+
+def random_batches(calibration: CalibrationSet) -> Iterator[dict[str, Array]]:
+    generator = np.random.default_rng(0)
+    for _ in range(calibration.count // BATCH):
+        yield {
+            name: generator.standard_normal((BATCH, *shape[1:])).astype(np.float32)
+            for name, shape in calibration.shapes.items()
+        }
+
+
+def samples(calibration: CalibrationSet, name: str) -> Iterator[Array]:
+    """One float32 sample after the other, read from disk as it is needed."""
+    shape = calibration.shapes[name][1:]
+    for source in calibration.sources[name]:
+        with array_stream(source.path, source.key) as (_, dtype, stream):
+            size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+            for index in range(source.count):
+                data = stream.read(size)
+                if len(data) != size:
+                    raise TinyptqError("bad-calibration", f"ends within sample {index}", where=source.where)
+                sample = np.frombuffer(data, dtype).reshape(shape).astype(np.float32)
+                if not np.isfinite(sample).all():
+                    raise TinyptqError(
+                        "bad-calibration", f"sample {index} holds NaN or infinity", where=source.where
+                    )
+                yield sample
+
+
+def first_samples(calibration: CalibrationSet, count: int) -> dict[str, Array]:
+    """Up to `count` samples, float32 [n, ...] by input name."""
+    parts: list[dict[str, Array]] = []
+    for batch in batches(calibration):
+        parts.append(batch)
+        if sum(len(next(iter(p.values()))) for p in parts) >= count:
+            break
+    return {name: np.concatenate([p[name] for p in parts])[:count] for name in calibration.shapes}

@@ -1,0 +1,137 @@
+"""Graph + calibration -> Recipe: observe every activation, tie what must share a scale, round the constants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from tinyptq.float_run import iterate_float
+from tinyptq.graph import Graph, Node, QParams
+from tinyptq.ops import BY_NAME
+from tinyptq.ops.base import FREE, SAME
+from tinyptq.ptq.calibration import RANDOM_WARNING, CalibrationSet, batches
+from tinyptq.ptq.observers import Observer, make_observer
+from tinyptq.ptq.ranges import activation_qparams, bias_choice, quantize_array, weight_choice
+from tinyptq.ptq.recipe import ActivationChoice, ConstantChoice, Recipe
+
+Progress = Callable[[str, int, int], None]
+
+
+def quantize(graph: Graph, calibration: CalibrationSet, observer: str, progress: Progress) -> Recipe:
+    """Static post-training quantization: int8 activations, per-channel int8 weights, int32 bias."""
+    ranges = observe(graph, calibration, observer, progress)
+    activations = choose_activations(graph, ranges, observer)
+    warnings = (RANDOM_WARNING,) if calibration.random else ()
+    return Recipe(activations, choose_constants(graph, activations), warnings)
+
+
+def observe(
+    graph: Graph, calibration: CalibrationSet, observer: str, progress: Progress
+) -> dict[str, tuple[float, float]]:
+    """(low, high) of every tensor that is not constant, over the whole calibration set."""
+    names = [name for name in graph.tensors if not graph.is_constant(name)]
+    observers: dict[str, Observer] = {name: make_observer(observer) for name in names}
+    done = 0
+    for batch in batches(calibration):
+        for name, values in iterate_float(graph, batch):
+            observers[name].observe(values)
+        done += len(next(iter(batch.values())))
+        progress("calibrate", done, calibration.count)
+    return {name: seen.range() for name, seen in observers.items()}
+
+
+def tied_groups(graph: Graph) -> dict[str, str]:
+    """tensor -> representative of the set that must share scale and zero point (operators marked SAME)."""
+    leader = {name: name for name in graph.tensors}
+
+    def find(name: str) -> str:
+        while leader[name] != name:
+            name = leader[name]
+        return name
+
+    for node in graph.nodes:
+        if BY_NAME[node.op].quantization == SAME:
+            first, *others = (find(name) for name in (*node.inputs, *node.outputs))
+            for other in others:
+                leader[other] = first
+    return {name: find(name) for name in graph.tensors}
+
+
+def fixed_qparams(graph: Graph, groups: Mapping[str, str]) -> dict[str, QParams]:
+    """group -> the scale an operator dictates for its output (softmax, logistic, tanh)."""
+    fixed = {}
+    for node in graph.nodes:
+        quantization = BY_NAME[node.op].quantization
+        if isinstance(quantization, QParams):
+            fixed[groups[node.outputs[0]]] = quantization
+    return fixed
+
+
+def choose_activations(
+    graph: Graph, ranges: Mapping[str, tuple[float, float]], observer: str
+) -> dict[str, ActivationChoice]:
+    groups = tied_groups(graph)
+    fixed = fixed_qparams(graph, groups)
+    spans: dict[str, tuple[float, float]] = {}
+    for name, (low, high) in {**ranges, **shared_constant_ranges(graph)}.items():
+        known = spans.get(groups[name], (low, high))
+        spans[groups[name]] = (min(low, known[0]), max(high, known[1]))
+    choices = {}
+    for name in ranges:
+        low, high = spans[groups[name]]
+        dictated = fixed.get(groups[name])
+        qparams = dictated or activation_qparams(low, high)
+        choices[name] = ActivationChoice(low, high, qparams, "fixed by the operator" if dictated else observer)
+    return choices
+
+
+def shared_constant_ranges(graph: Graph) -> dict[str, tuple[float, float]]:
+    """Ranges of constant operands that must share their operator's scale (a constant in a concatenation)."""
+    constants = {}
+    for node in graph.nodes:
+        if BY_NAME[node.op].quantization == SAME:
+            for name in node.inputs:
+                data = graph.tensors[name].data
+                if data is not None:
+                    constants[name] = (float(data.min()), float(data.max()))
+    return constants
+
+
+def choose_constants(graph: Graph, activations: Mapping[str, ActivationChoice]) -> dict[str, ConstantChoice]:
+    constants: dict[str, ConstantChoice] = {}
+    for node in graph.nodes:
+        op = BY_NAME[node.op]
+        if op.weight_axis is not None:
+            constants.update(weighted_constants(graph, node, op.weight_axis, activations))
+            continue
+        for name in node.inputs:
+            if graph.is_constant(name):
+                constants[name] = operand_constant(graph, node, name, activations)
+    return constants
+
+
+def weighted_constants(
+    graph: Graph, node: Node, axis: int, activations: Mapping[str, ActivationChoice]
+) -> dict[str, ConstantChoice]:
+    """Weight and bias of a convolution-like node."""
+    source, weight_name, *bias_name = node.inputs
+    scale = float(activations[source].qparams.scale[0])
+    weights = graph.tensors[weight_name].data
+    bias = graph.tensors[bias_name[0]].data if bias_name else None
+    assert weights is not None
+    choice = weight_choice(weights, bias, axis, scale)
+    if bias is None:
+        return {weight_name: choice}
+    return {weight_name: choice, bias_name[0]: bias_choice(bias, choice, scale)}
+
+
+def operand_constant(
+    graph: Graph, node: Node, name: str, activations: Mapping[str, ActivationChoice]
+) -> ConstantChoice:
+    """A constant operand of an element-wise operator: its own range, or the output's where scales are shared."""
+    data = graph.tensors[name].data
+    assert data is not None
+    shared = BY_NAME[node.op].quantization != FREE
+    qparams = (
+        activations[node.outputs[0]].qparams if shared else activation_qparams(float(data.min()), float(data.max()))
+    )
+    return ConstantChoice(quantize_array(data, qparams), qparams, "asymmetric per tensor")
