@@ -71,9 +71,29 @@ def multiply_by_quantized_multiplier(x: Array, multiplier: Any, shift: Any) -> A
 
     x: int64 array of int32 values; multiplier, shift: integers or arrays that broadcast against x.
     """
-    multiplier = np.asarray(multiplier, np.int64)
-    shift = np.asarray(shift, np.int64)
-    left = np.maximum(shift, 0)
-    shifted = wrap32(x << left) if left.any() else x
-    high = saturating_rounding_doubling_high_mul(shifted, multiplier)
-    return rounding_divide_by_power_of_two(high, np.maximum(-shift, 0))
+    shape = np.broadcast_shapes(np.shape(x), np.shape(multiplier), np.shape(shift))
+    out = np.array(np.broadcast_to(x, shape), np.int64)
+    rescale(out, np.empty_like(out), multiplier, shift)
+    return out
+
+
+def rescale(x: Array, scratch: Array, multiplier: Any, shift: Any) -> None:
+    """multiply_by_quantized_multiplier in place: no temporary larger than multiplier and shift.
+
+    x: int64 of int32 values; scratch: int64 of x's shape, overwritten; multiplier, shift: broadcast against x.
+    """
+    multiplier, shift = np.asarray(multiplier, np.int64), np.asarray(shift, np.int64)
+    if (shift > 0).any():
+        np.copyto(x, wrap32(x << np.maximum(shift, 0)))
+    x *= multiplier
+    x += 1 << 30
+    x >>= 31
+    if (multiplier == INT32_MIN).any():
+        np.minimum(x, INT32_MAX, out=x)
+    right = np.maximum(-shift, 0)
+    np.right_shift(x, 63, out=scratch)  # −1 where negative: what turns "half up" into "half away from zero"
+    if (right == 0).any():
+        scratch &= -(right > 0).astype(np.int64)
+    x += scratch
+    x += (np.int64(1) << right) >> 1
+    x >>= right

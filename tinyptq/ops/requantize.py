@@ -2,42 +2,66 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tinyptq.errors import TinyptqError
-from tinyptq.fixedpoint import multiply_by_quantized_multiplier
+from tinyptq.fixedpoint import rescale
 from tinyptq.graph import Array
 
-BLOCK = 1 << 15  # elements whose int64 intermediates stay in a 2 MB cache
+BLOCK = 1 << 14  # elements whose int64 intermediates stay in a 512 KB cache
 
 
-def exact_matmul(a: Array, b: Array) -> Array:
+def exact_dtype(reach: float) -> type[np.floating[Any]]:
+    """The narrowest float in which every integer up to reach in magnitude is exact."""
+    assert reach < 2.0**53, "accumulator leaves float64's exact integers"
+    return np.float32 if reach < 2.0**24 else np.float64
+
+
+def exact_matmul(a: Array, b: Array, peak: float | None = None) -> Array:
     """Integer a @ b through BLAS: float32 when every partial sum fits 24 bits, else float64 (53 bits).
 
-    a: [..., k] values in int16 range, b: [k, m] int8. Returns the exact product as a float array.
+    a: [..., k] values in int16 range, b: [k, m] int8; peak: a bound of |a| when known.
+    Returns the exact product as a float array.
     """
-    reach = float(np.abs(a).max(initial=0)) * float(np.abs(b.astype(np.int64)).sum(axis=0).max(initial=0))
-    assert reach < 2.0**53, "accumulator leaves float64's exact integers"
-    dtype = np.float32 if reach < 2.0**24 else np.float64
-    product: Array = a.astype(dtype) @ b.astype(dtype)
+    if peak is None:
+        peak = float(np.abs(a).max(initial=0))
+    dtype = exact_dtype(peak * float(np.abs(b.astype(np.int64)).sum(axis=0).max(initial=0)))
+    product: Array = a.astype(dtype, copy=False) @ b.astype(dtype)
     return product
 
 
 def requantize(
-    accumulator: Array, multiplier: Array, shift: Array, zero_point: int, low: int, high: int, dtype: type = np.int8
+    accumulator: Array,
+    multiplier: Array,
+    shift: Array,
+    zero_point: int,
+    low: int,
+    high: int,
+    dtype: type = np.int8,
+    bias: Array | None = None,
 ) -> Array:
-    """clamp(MBQM(accumulator, multiplier, shift) + zero_point): accumulator [..., channels] of exact integers.
+    """clamp(MBQM(accumulator + bias, multiplier, shift) + zero_point): accumulator [..., channels] of exact integers.
 
-    multiplier, shift: [channels] or [1]. Source: ARITHMETIC contract, gemmlowp double rounding.
+    multiplier, shift, bias: [channels] or [1]. Source: ARITHMETIC contract, gemmlowp double rounding.
     """
     channels = accumulator.shape[-1]
     rows = accumulator.reshape(-1, channels)
     out = np.empty(rows.shape, dtype)
     step = max(1, BLOCK // max(channels, 1))
+    wide, scratch = np.empty((2, min(step, len(rows)), channels), np.int64)
     for start in range(0, len(rows), step):
-        block = rows[start : start + step].astype(np.int64)
-        scaled = multiply_by_quantized_multiplier(block, multiplier, shift)
-        out[start : start + step] = np.clip(scaled + zero_point, low, high)
+        block = rows[start : start + step]
+        x = wide[: len(block)]
+        np.copyto(x, block, casting="unsafe")  # exact: floats of integers
+        if bias is not None:
+            x += bias
+        rescale(x, scratch[: len(block)], multiplier, shift)
+        x += zero_point
+        np.maximum(x, low, out=x)
+        np.minimum(x, high, out=x)
+        out[start : start + step] = x
     return out.reshape(accumulator.shape)
 
 
