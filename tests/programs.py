@@ -38,9 +38,7 @@ def constant(rng: np.random.Generator, shape: Shape, scale: float, zero_point: i
     return Operand(shape, qparams(scale, zero_point), rng.integers(-128, 128, shape).astype(np.int8))
 
 
-def weights(
-    rng: np.random.Generator, shape: Shape, axis: int, scale: float = 0.01, spread: float = 4.0
-) -> Operand:
+def weights(rng: np.random.Generator, shape: Shape, axis: int, scale: float = 0.01, spread: float = 4.0) -> Operand:
     """int8 weights in [-127, 127], a scale per slice along axis between scale/spread and scale·spread."""
     scales = (scale * spread ** rng.uniform(-1, 1, shape[axis])).astype(np.float32)
     return Operand(
@@ -88,7 +86,7 @@ def single_layer_program(
 
 
 def random_inputs(rng: np.random.Generator, program: Program, count: int) -> dict[str, Array]:
-    """Full-range integers [count, ...] per program input; the first two samples are all lowest, all highest."""
+    """Full-range integers [count, ...] per program input; sample 0 is all lowest, 1 all highest."""
     inputs = {}
     for name in program.inputs:
         value = program.values[name]

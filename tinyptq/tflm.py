@@ -16,7 +16,7 @@ from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array
 from tinyptq.program import Program
 
-INSTALL = "pip install --pre 'tinyptq[verify]'   # or: pip install --pre tflite-micro (Linux x86-64)"
+INSTALL = "pip install 'tinyptq[verify]', on Linux x86-64"
 ARENA_FLOOR = 1 << 20
 ARENA_LIMIT = 1 << 30
 

@@ -1,7 +1,7 @@
 """Program -> int8 .tflite file: the same integers in the format other tools read (TFLM, LiteRT, vela).
 
-Two steps: `lay_out` decides which tensors and operators the file has (tensor k is Value k of the program, then
-come those only the file needs), `serialize` turns them into a flatbuffer. Source: TFLite schema version 3.
+Two steps: `lay_out` decides which tensors and operators the file has (tensor k is Value k of the program, the
+rest only the file needs), `serialize` turns them into a flatbuffer. Source: TFLite schema version 3.
 """
 
 from __future__ import annotations
