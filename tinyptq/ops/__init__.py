@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
-from tinyptq.ops import conv_2d
+from tinyptq.ops import (
+    add,
+    concatenation,
+    conv_2d,
+    dequantize,
+    logistic,
+    mul,
+    pad,
+    quantize,
+    relu,
+    reshape,
+    softmax,
+    tanh,
+)
 from tinyptq.ops.base import Op
 
-OPS: tuple[Op, ...] = (conv_2d.OP,)
+OPS: tuple[Op, ...] = (
+    conv_2d.OP,
+    add.OP,
+    mul.OP,
+    relu.OP,
+    logistic.OP,
+    tanh.OP,
+    softmax.OP,
+    pad.OP,
+    concatenation.OP,
+    reshape.OP,
+    quantize.OP,
+    dequantize.OP,
+)
 BY_NAME = {op.name: op for op in OPS}
 BY_BUILTIN = {builtin: op for op in OPS for builtin in op.builtins}

@@ -1,0 +1,125 @@
+"""MUL: element-wise product of two tensors that broadcast, plus fused activation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from tinyptq.errors import TinyptqError
+from tinyptq.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
+from tinyptq.graph import Array, Shape
+from tinyptq.ops.activation import NONE, TFLITE_CODES, Clamp, integer_bounds, tflite_code
+from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator, elements
+from tinyptq.ops.broadcast import CONSTRAINTS, Loop, all_pairs, look_up, loop_nest
+from tinyptq.program import Work
+
+MAX_SHIFT = 15  # 255 · 255 · 2^15 < 2^31: the product stays in int32 before it is rescaled
+
+
+@dataclass(frozen=True)
+class Mul:
+    """Attributes of the float operator."""
+
+    activation: Clamp = NONE
+
+
+@dataclass(frozen=True, eq=False)
+class MulInt8:
+    """y = clamp(MBQM((x0 − zero_point_0) · (x1 − zero_point_1), multiplier, shift) + output_zero_point)."""
+
+    input_shapes: tuple[Shape, Shape]
+    output_shape: Shape
+    input_zero_points: tuple[int, int]
+    output_zero_point: int
+    multiplier: int
+    shift: int
+    activation_min: int
+    activation_max: int
+    activation_code: int  # TFLite's fused activation
+
+    @property
+    def loops(self) -> tuple[Loop, ...]:
+        return loop_nest(*self.input_shapes)
+
+    @cached_property
+    def table(self) -> Array:
+        """The output for every pair of inputs, int8 [256, 256]: far cheaper than arithmetic per element."""
+        return products(self, *all_pairs()).astype(np.int8)
+
+
+def read_tflite(operator: TfliteOperator) -> Mul:
+    options = operator.options
+    return Mul(TFLITE_CODES[options.FusedActivationFunction()] if options else NONE)
+
+
+def write_tflite(params: MulInt8) -> tuple[TfliteCode, ...]:
+    return (TfliteCode("MUL", "MulOptions", {"FusedActivationFunction": params.activation_code}, version=2),)
+
+
+def infer_shapes(attrs: Mul, first: Shape, second: Shape) -> tuple[Shape, ...]:
+    return (np.broadcast_shapes(first, second),)
+
+
+def run_float(attrs: Mul, first: Array, second: Array) -> Array:
+    return attrs.activation.apply(first * second)
+
+
+def lower(attrs: Mul, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> MulInt8:
+    """Multiplier s_0 · s_1 / s_out in double. Source: TFLite Micro CalculateOpDataMul."""
+    first, second, output = inputs[0].qparams, inputs[1].qparams, outputs[0].qparams
+    real = float(first.scale[0]) * float(second.scale[0]) / float(output.scale[0])
+    multiplier, shift = quantize_multiplier(real)
+    if shift > MAX_SHIFT:
+        raise TinyptqError(
+            "scale-out-of-range",
+            f"the product's scale {float(output.scale[0]):.3g} is too fine for a product of steps {real:.3g} times that",
+            hint="calibrate with data for which this product is not always zero",
+        )
+    low, high = integer_bounds(attrs.activation, output)
+    return MulInt8(
+        input_shapes=(inputs[0].shape, inputs[1].shape),
+        output_shape=outputs[0].shape,
+        input_zero_points=(int(first.zero_point[0]), int(second.zero_point[0])),
+        output_zero_point=int(output.zero_point[0]),
+        multiplier=multiplier,
+        shift=shift,
+        activation_min=low,
+        activation_max=high,
+        activation_code=tflite_code(attrs.activation),
+    )
+
+
+def products(params: MulInt8, first: Array, second: Array) -> Array:
+    """The integer specification on int64 arrays of int8 values; result in int8 range."""
+    product = (first - params.input_zero_points[0]) * (second - params.input_zero_points[1])
+    scaled = multiply_by_quantized_multiplier(product, params.multiplier, params.shift)
+    return np.clip(scaled + params.output_zero_point, params.activation_min, params.activation_max)
+
+
+def run_int(params: MulInt8, first: Array, second: Array) -> Array:
+    return look_up(params.table, first, second)
+
+
+def work(params: MulInt8) -> Work:
+    return Work(0, 0, sum(elements(s) for s in params.input_shapes) + elements(params.output_shape))
+
+
+OP = Op(
+    name="mul",
+    summary="element-wise product, broadcasting, one operand may be constant",
+    builtins=("MUL",),
+    attrs=Mul,
+    params=MulInt8,
+    operands=2,
+    read_tflite=read_tflite,
+    write_tflite=write_tflite,
+    infer_shapes=infer_shapes,
+    run_float=run_float,
+    constraints=CONSTRAINTS,
+    quantization=FREE,
+    lower=lower,
+    run_int=run_int,
+    work=work,
+)

@@ -1,0 +1,85 @@
+"""RESHAPE: the same elements in the same order under another shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyptq.graph import Array, Graph, Node, Shape
+from tinyptq.ops.base import SAME, Op, Operand, TfliteCode, TfliteOperator, elements
+from tinyptq.program import Work
+
+
+@dataclass(frozen=True)
+class Reshape:
+    """shape: the output's, batch 1 first."""
+
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class ReshapeInt8:
+    """The bytes do not move; only their shape is new."""
+
+    shape: Shape
+
+    @property
+    def size(self) -> int:
+        return elements(self.shape)
+
+
+def read_tflite(operator: TfliteOperator) -> Reshape:
+    """The file's output shape is the resolved one: no −1, no runtime operand."""
+    return Reshape(operator.outputs[0].shape)
+
+
+def write_tflite(params: ReshapeInt8) -> tuple[TfliteCode, ...]:
+    return (TfliteCode("RESHAPE", operands=(np.array(params.shape, np.int32),)),)
+
+
+def infer_shapes(attrs: Reshape, x: Shape) -> tuple[Shape, ...]:
+    return (attrs.shape,)
+
+
+def run_float(attrs: Reshape, x: Array) -> Array:
+    return x.reshape(len(x), *attrs.shape[1:])
+
+
+def same_size(graph: Graph, node: Node) -> bool:
+    """Input and output hold equally many elements, and the batch stays the first axis."""
+    shape = graph.tensors[node.inputs[0]].shape
+    new: Shape = node.attrs.shape
+    return len(new) > 0 and min(new) >= 0 and elements(shape) == elements(new) and shape[:1] == new[:1]
+
+
+def lower(attrs: Reshape, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> ReshapeInt8:
+    assert inputs[0].qparams.same_as(outputs[0].qparams)
+    return ReshapeInt8(attrs.shape)
+
+
+def run_int(params: ReshapeInt8, x: Array) -> Array:
+    return x.reshape(len(x), *params.shape[1:])
+
+
+def work(params: ReshapeInt8) -> Work:
+    return Work(0, 0, 2 * params.size)
+
+
+OP = Op(
+    name="reshape",
+    summary="new shape, same elements",
+    builtins=("RESHAPE",),
+    attrs=Reshape,
+    params=ReshapeInt8,
+    operands=1,
+    read_tflite=read_tflite,
+    write_tflite=write_tflite,
+    infer_shapes=infer_shapes,
+    run_float=run_float,
+    constraints=(same_size,),
+    quantization=SAME,
+    lower=lower,
+    run_int=run_int,
+    work=work,
+)

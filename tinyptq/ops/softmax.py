@@ -1,0 +1,160 @@
+"""SOFTMAX: exp(beta · x) over the last axis, divided by its sum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from tinyptq.fixedpoint import (
+    INT32_MAX,
+    quantize_multiplier,
+    rounding_divide_by_power_of_two,
+    saturating_rounding_doubling_high_mul,
+    wrap32,
+)
+from tinyptq.graph import Array, Graph, Node, QParams, Shape
+from tinyptq.ops import transcendental
+from tinyptq.ops.base import Op, Operand, TfliteCode, TfliteOperator, elements
+from tinyptq.ops.lookup import input_radius, require_left_shift
+from tinyptq.program import Work
+
+DIFFERENCE_BITS = 5  # x − max is brought to Q5.26: exp(−32) is nothing
+SUM_BITS = 12  # the exponentials are summed in Q12.19, so at most 4095 of them
+LONGEST = (1 << SUM_BITS) - 1
+OUTPUT_BITS = 8  # the output's scale is 2^−8
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """Attributes of the float operator."""
+
+    beta: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class SoftmaxInt8:
+    """y = RDBPOT(e · (1 / Σe), 31 − 8) − 128 with e = exp((x − max) · s · beta) in Q0.31; 0 below difference_min."""
+
+    shape: Shape
+    beta: float  # for the exported file only
+    multiplier: int
+    shift: int
+    difference_min: int
+
+    @property
+    def depth(self) -> int:
+        return self.shape[-1]
+
+    @property
+    def rows(self) -> int:
+        return elements(self.shape[:-1])
+
+    @property
+    def sum_bits(self) -> int:
+        return SUM_BITS
+
+    @property
+    def share_shift(self) -> int:
+        """Right shift that makes 1/256 steps of a share, before the sum's leading zeros are taken off."""
+        return SUM_BITS + 31 - OUTPUT_BITS
+
+    @cached_property
+    def exponentials(self) -> Array:
+        """exp((x − max) · s · beta) in Q0.31 for max − x = 0 … 255. int32 [256]"""
+        difference = -np.arange(256, dtype=np.int64)
+        inside = np.maximum(difference, self.difference_min)
+        rescaled = saturating_rounding_doubling_high_mul(wrap32(inside << self.shift), self.multiplier)
+        exponential = transcendental.exp_on_negative_values(rescaled, DIFFERENCE_BITS)
+        return np.where(difference >= self.difference_min, exponential, 0).astype(np.int32)
+
+
+def read_tflite(operator: TfliteOperator) -> Softmax:
+    return Softmax(float(operator.options.Beta())) if operator.options else Softmax()
+
+
+def write_tflite(params: SoftmaxInt8) -> tuple[TfliteCode, ...]:
+    return (TfliteCode("SOFTMAX", "SoftmaxOptions", {"Beta": params.beta}, version=2),)
+
+
+def infer_shapes(attrs: Softmax, x: Shape) -> tuple[Shape, ...]:
+    return (x,)
+
+
+def run_float(attrs: Softmax, x: Array) -> Array:
+    exponential = np.exp((x - x.max(axis=-1, keepdims=True)) * np.float32(attrs.beta))
+    y: Array = exponential / exponential.sum(axis=-1, keepdims=True)
+    return y
+
+
+def has_channels(graph: Graph, node: Node) -> bool:
+    """The input has 2 to 4 dimensions and at most 4095 elements along the last one."""
+    shape = graph.tensors[node.inputs[0]].shape
+    return 2 <= len(shape) <= 4 and 1 <= shape[-1] <= LONGEST
+
+
+def positive_beta(graph: Graph, node: Node) -> bool:
+    """beta is greater than zero."""
+    return bool(node.attrs.beta > 0)
+
+
+def lower(attrs: Softmax, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> SoftmaxInt8:
+    """Multiplier beta · s_in · 2^26, in double, within int32. Source: TFLite PreprocessSoftmaxScaling."""
+    qparams = inputs[0].qparams
+    beta = float(np.float32(attrs.beta))
+    real = min(beta * float(qparams.scale[0]) * 2.0 ** (31 - DIFFERENCE_BITS), float(INT32_MAX))
+    multiplier, shift = quantize_multiplier(real)
+    require_left_shift(shift - 1, qparams)  # TFLite demands a multiplier above one
+    return SoftmaxInt8(
+        shape=inputs[0].shape,
+        beta=beta,
+        multiplier=multiplier,
+        shift=shift,
+        difference_min=-input_radius(DIFFERENCE_BITS, shift),
+    )
+
+
+def run_int(params: SoftmaxInt8, x: Array) -> Array:
+    """Source: TFLite reference_ops Softmax; a share of 1/512 or less is 0 where TFLite's shift is undefined."""
+    difference = x.max(axis=-1, keepdims=True).astype(np.int16) - x
+    exponential = params.exponentials.astype(np.int64)[difference]
+    total = rounding_divide_by_power_of_two(params.exponentials.astype(np.int64), SUM_BITS)[difference]
+    reciprocal, exponent = fixed_point_reciprocal(total.sum(axis=-1, keepdims=True))
+    product = saturating_rounding_doubling_high_mul(exponential, reciprocal)
+    y = rounding_divide_by_power_of_two(product, np.minimum(exponent, 32)) - 128
+    return np.clip(y, -128, 127).astype(np.int8)
+
+
+def fixed_point_reciprocal(total: Array) -> tuple[Array, Array]:
+    """(r, n): share of an exponential e is RDBPOT(e · r, n) in units of 1/256. total > 0 in Q12.19, r in Q0.31.
+
+    total = 2^k · (1 + fraction), and r = 1 / (1 + fraction). Source: TFLite GetReciprocal, and Softmax's use of it.
+    """
+    leading_zeros = 32 - np.frexp(total.astype(np.float64))[1].astype(np.int64)  # exact: total < 2^31
+    fraction = (total << leading_zeros) - (1 << 31)  # Q0.31
+    return transcendental.one_over_one_plus(fraction), SUM_BITS + 31 - OUTPUT_BITS - leading_zeros
+
+
+def work(params: SoftmaxInt8) -> Work:
+    return Work(0, params.exponentials.nbytes, 2 * elements(params.shape))
+
+
+OP = Op(
+    name="softmax",
+    summary="softmax over the last axis",
+    builtins=("SOFTMAX",),
+    attrs=Softmax,
+    params=SoftmaxInt8,
+    operands=1,
+    read_tflite=read_tflite,
+    write_tflite=write_tflite,
+    infer_shapes=infer_shapes,
+    run_float=run_float,
+    constraints=(has_channels, positive_beta),
+    quantization=QParams.per_tensor(1 / 256, -128),
+    lower=lower,
+    run_int=run_int,
+    constants=lambda params: {"exponentials": params.exponentials},
+    work=work,
+)
