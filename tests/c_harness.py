@@ -43,10 +43,10 @@ class CFunction:
 def environment() -> jinja2.Environment:
     """The product's own Jinja environment; a stand-in with the same rules while that is missing."""
     try:
-        from tinyptq.emit import c
+        from tinyptq.emit import render
     except ImportError:
         return _stand_in()
-    made: jinja2.Environment = c.environment()
+    made: jinja2.Environment = render.environment()
     return made
 
 

@@ -1,30 +1,68 @@
-"""CONV_2D: one sum on paper, then the laws on strides, dilations, paddings and clamps."""
+"""CONV_2D: one sum on paper, then the laws over strides, dilations, paddings, clamps and odd channel counts."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-
-from tests.laws import Case, c_law, draw, float_law, int_law, parametrize, step_law
+from tests.laws import Case, c_law, draw, float_law, int_law, lower_case, parametrize, step_law
+from tinyptq.graph import QParams
 from tinyptq.ops import conv_2d
-from tinyptq.ops.activation import RELU, RELU6
+from tinyptq.ops.activation import RELU, RELU6, Clamp
+from tinyptq.ops.base import Operand
 from tinyptq.ops.conv_2d import Conv2D
 from tinyptq.ops.window import Window, make_window
 
+
+def case(name: str, shape: tuple[int, ...], filters: tuple[int, ...], attrs: Conv2D, why: str, **more: object) -> Case:
+    weights, bias = draw(f"{name}/w", *filters), draw(f"{name}/b", filters[0])
+    return Case(name, attrs, (shape, weights, bias), why, **more)  # type: ignore[arg-type]
+
+
+def same(size: tuple[int, int], kernel: tuple[int, int], stride: int = 1, dilation: int = 1) -> Window:
+    return make_window("same", size, kernel, (stride, stride), (dilation, dilation))
+
+
 CASES = (
-    Case("1x1", Conv2D(Window((1, 1))), ((1, 5, 4, 3), draw("a", 7, 1, 1, 3), draw("b", 7)), "pointwise, no padding"),
-    Case(
-        "3x3-same",
-        Conv2D(make_window("same", (6, 5), (3, 3)), RELU),
-        ((1, 6, 5, 4), draw("c", 5, 3, 3, 4), draw("d", 5)),
-        "borders hold the zero point",
+    case("1x1", (1, 5, 4, 3), (7, 1, 1, 3), Conv2D(Window((1, 1))), "pointwise: no ring, no copy of taps"),
+    case("1x1-stride", (1, 5, 4, 3), (7, 1, 1, 3), Conv2D(Window((1, 1), (2, 2))), "pointwise that skips rows"),
+    case("3x3-valid", (1, 6, 5, 4), (5, 3, 3, 4), Conv2D(Window((3, 3))), "lines point straight into the input"),
+    case("3x3-same", (1, 6, 5, 4), (5, 3, 3, 4), Conv2D(same((6, 5), (3, 3)), RELU), "borders hold the zero point"),
+    case("10x4-s2", (1, 49, 10, 1), (8, 10, 4, 1), Conv2D(same((49, 10), (10, 4), 2), RELU6), "KWS's first layer"),
+    case("even-kernel", (1, 7, 6, 2), (3, 4, 2, 2), Conv2D(same((7, 6), (4, 2))), "the odd padding row goes below"),
+    case("dilated", (1, 9, 8, 2), (3, 3, 3, 2), Conv2D(same((9, 8), (3, 3), 1, 2)), "taps are not contiguous"),
+    case("wide-stride", (1, 9, 9, 2), (3, 2, 2, 2), Conv2D(same((9, 9), (2, 2), 4)), "lines between windows skipped"),
+    case("1d", (1, 1, 30, 6), (4, 1, 5, 6), Conv2D(make_window("same", (1, 30), (1, 5))), "Conv1D as one row"),
+    case("tall-pad", (1, 3, 3, 2), (2, 5, 5, 2), Conv2D(same((3, 3), (5, 5))), "kernel taller than the image"),
+    case("explicit", (1, 5, 5, 2), (3, 3, 3, 2), Conv2D(Window((3, 3), pad_top=2, pad_right=1)), "a PAD is exported"),
+    Case("no-bias", Conv2D(Window((2, 2))), ((1, 4, 4, 2), draw("nb", 3, 2, 2, 2)), "the bias operand is optional"),
+    case(
+        "left-shift",
+        (1, 3, 3, 1),
+        (2, 1, 1, 1),
+        Conv2D(Window((1, 1))),
+        "a multiplier above one shifts left",
+        qparams={"output": QParams.per_tensor(1e-4, -7)},
     ),
 )
 
 
-@parametrize(CASES)
+def test_on_paper() -> None:
+    """(1-1)·3 + (2-1)·(-2) + 5 = 3; 3 · 0.5 · 1/2 = 0.75 -> 1; 1 + zero point 10 = 11, where the taps are [1, 2]."""
+    weights = np.array([[[[3], [-2]]]], np.int8)  # [1, 1, 2, 1]
+    image = Operand((1, 1, 3, 1), QParams.per_tensor(0.5, 1))
+    weight = Operand(weights.shape, QParams(np.ones(1, np.float32), np.zeros(1, np.int32), 0), weights)
+    bias = Operand((1,), QParams.per_tensor(0.5), np.array([5], np.int32))
+    output = Operand((1, 1, 2, 1), QParams.per_tensor(2.0, 10))
+    params = conv_2d.lower(Conv2D(Window((1, 2))), (image, weight, bias), (output,))
+    y = conv_2d.run_int(params, np.array([1, 2, 127], np.int8).reshape(1, 1, 3, 1))
+    # second output: 1·3 + 126·(-2) + 5 = -244; · 0.25 = -61; + 10 = -51
+    assert y.ravel().tolist() == [11, -51]
+
+
+@parametrize([c for c in CASES if c.id != "no-bias"])  # LiteRT insists on a bias, TFLM does not
 def test_float_equals_litert(case: Case) -> None:
     float_law(conv_2d.OP, case)
 
@@ -32,3 +70,20 @@ def test_float_equals_litert(case: Case) -> None:
 @parametrize(CASES)
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(conv_2d.OP, case)
+
+
+@parametrize([c for c in CASES if c.id != "left-shift"])
+def test_integers_are_near_the_floats(case: Case) -> None:
+    step_law(conv_2d.OP, case)
+
+
+def test_c_equals_numpy(tmp_path: Path) -> None:
+    c_law(conv_2d.OP, CASES, tmp_path)
+
+
+def test_a_clamp_tflite_cannot_name_is_kept_in_the_bounds() -> None:
+    first = CASES[0]
+    attrs = Conv2D(Window((1, 1)), Clamp(0.0, 1.5))
+    params = lower_case(conv_2d.OP, replace(first, attrs=attrs)).params
+    assert params.activation_code == 0
+    assert (params.activation_min, params.activation_max) == (-128, 127)  # the observed range is the clamp's own

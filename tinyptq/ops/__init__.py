@@ -6,6 +6,7 @@ from tinyptq.ops import (
     add,
     concatenation,
     conv_2d,
+    depthwise_conv_2d,
     dequantize,
     logistic,
     mul,
@@ -20,6 +21,7 @@ from tinyptq.ops.base import Op
 
 OPS: tuple[Op, ...] = (
     conv_2d.OP,
+    depthwise_conv_2d.OP,
     add.OP,
     mul.OP,
     relu.OP,

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyptq.fixedpoint import quantize_multipliers
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops import window as win
 from tinyptq.ops.activation import NONE, TFLITE_CODES, Clamp, integer_bounds, tflite_code
 from tinyptq.ops.base import FREE, Op, Operand, Rows, TfliteCode, TfliteOperator
-from tinyptq.ops.requantize import exact_matmul, prove_no_overflow, requantize
-from tinyptq.ops.window import Window
+from tinyptq.ops.requantize import channel_multipliers, exact_matmul, prove_no_overflow, requantize, sample_blocks
+from tinyptq.ops.window import Lines, Window
 from tinyptq.program import Work
 
 
@@ -48,6 +47,14 @@ class Conv2DInt8:
         sums = self.weights.astype(np.int64).sum(axis=(1, 2, 3))
         return (self.bias - self.input_zero_point * sums).astype(np.int32)
 
+    @property
+    def lines(self) -> Lines:
+        return win.lines(self.window, self.input_shape)
+
+    @property
+    def output_row_bytes(self) -> int:
+        return self.output_shape[2] * self.output_shape[3]
+
 
 def read_tflite(operator: TfliteOperator) -> Conv2D:
     options, image, weights = operator.options, operator.inputs[0], operator.inputs[1]
@@ -81,12 +88,14 @@ def infer_shapes(attrs: Conv2D, image: Shape, weights: Shape, bias: Shape | None
 
 
 def run_float(attrs: Conv2D, x: Array, weights: Array, bias: Array | None = None) -> Array:
-    columns = win.taps(win.padded(x, attrs.window, 0.0), attrs.window)
-    count, height, width = columns.shape[:3]
+    (shape,) = infer_shapes(attrs, x.shape, weights.shape)
+    y = np.empty(shape, np.float32)
     flat = weights.reshape(len(weights), -1).T  # [kernel_h·kernel_w·in, out]
-    y = columns.reshape(count * height * width, -1) @ flat
-    y = y.reshape(count, height, width, -1)
-    return attrs.activation.apply(y if bias is None else y + bias)
+    for block in sample_blocks(len(x), shape[1] * shape[2] * max(flat.shape)):
+        y[block] = (win.columns(x[block], attrs.window, 0.0) @ flat).reshape(-1, *shape[1:])
+    if bias is not None:
+        y += bias
+    return attrs.activation.apply(y)
 
 
 def ungrouped(graph: Graph, node: Node) -> bool:
@@ -124,31 +133,24 @@ def lower(attrs: Conv2D, inputs: tuple[Operand, ...], outputs: tuple[Operand, ..
     )
 
 
-def channel_multipliers(image: Operand, weight: Operand, output: Operand, channels: int) -> tuple[Array, Array]:
-    """Multiplier and shift of s_in · s_w[c] / s_out per output channel, product in double.
-
-    Source: TFLite PopulateConvolutionQuantizationParams.
-    """
-    real = float(image.qparams.scale[0]) * weight.qparams.scale.astype(np.float64)
-    return quantize_multipliers(np.broadcast_to(real / float(output.qparams.scale[0]), (channels,)))
-
-
 def run_int(params: Conv2DInt8, x: Array) -> Array:
-    centred = win.padded(x, params.window, params.input_zero_point).astype(np.int16) - params.input_zero_point
-    columns = win.taps(centred.astype(np.float32), params.window)
-    count, height, width = columns.shape[:3]
-    flat = params.weights.reshape(len(params.weights), -1).T
-    product = exact_matmul(columns.reshape(count * height * width, -1), flat)
-    accumulator = product.astype(np.int64) + params.bias
-    y = requantize(
-        accumulator,
-        params.multiplier,
-        params.shift,
-        params.output_zero_point,
-        params.activation_min,
-        params.activation_max,
-    )
-    return y.reshape(count, height, width, -1)
+    out = np.empty((len(x), *params.output_shape[1:]), np.int8)
+    flat = params.weights.reshape(len(params.weights), -1).T  # [kernel_h·kernel_w·in, out]
+    positions = params.output_shape[1] * params.output_shape[2]
+    bias = params.folded_bias
+    for block in sample_blocks(len(x), positions * max(flat.shape)):
+        columns = win.columns(x[block], params.window, params.input_zero_point)
+        y = requantize(
+            exact_matmul(columns, flat, peak=128),
+            params.multiplier,
+            params.shift,
+            params.output_zero_point,
+            params.activation_min,
+            params.activation_max,
+            bias=bias,
+        )
+        out[block] = y.reshape(-1, *params.output_shape[1:])
+    return out
 
 
 def constants(params: Conv2DInt8) -> Mapping[str, Array]:
@@ -166,8 +168,7 @@ def scratch(params: Conv2DInt8) -> int:
 
 
 def rows(params: Conv2DInt8) -> Rows:
-    height = params.input_shape[1]
-    return Rows(params.output_shape[1], lambda first, end: params.window.input_rows(first, end, height))
+    return win.rows(params.window, params.input_shape, params.output_shape)
 
 
 def work(params: Conv2DInt8) -> Work:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from tinyptq.errors import TinyptqError
-from tinyptq.fixedpoint import rescale
+from tinyptq.fixedpoint import quantize_multipliers, rescale
 from tinyptq.graph import Array
+from tinyptq.ops.base import Operand
 
 BLOCK = 1 << 14  # elements whose int64 intermediates stay in a 512 KB cache
+TILE = 1 << 18  # float32 elements of a block of samples
 
 
 def exact_dtype(reach: float) -> type[np.floating[Any]]:
@@ -65,10 +68,25 @@ def requantize(
     return out.reshape(accumulator.shape)
 
 
+def sample_blocks(count: int, elements: int) -> Iterator[slice]:
+    """Slices of the batch axis whose intermediates, `elements` numbers a sample, stay near the cache."""
+    step = max(1, TILE // max(elements, 1))
+    return (slice(start, start + step) for start in range(0, count, step))
+
+
+def channel_multipliers(image: Operand, weight: Operand, output: Operand, channels: int) -> tuple[Array, Array]:
+    """Multiplier and shift of s_in · s_w[c] / s_out per output channel, product in double.
+
+    Source: TFLite PopulateConvolutionQuantizationParams.
+    """
+    real = float(image.qparams.scale[0]) * weight.qparams.scale.astype(np.float64)
+    return quantize_multipliers(np.broadcast_to(real / float(output.qparams.scale[0]), (channels,)))
+
+
 def prove_no_overflow(bound: Array, shift: Array) -> None:
-    """Refuse when max|acc| · 2^max(shift, 0) can leave int32. bound: [channels] of max|acc|."""
+    """Refuse when max|acc| · 2^max(shift, 0), plus a zero point, can leave int32. bound: [channels] of max|acc|."""
     reach = np.asarray(bound, np.float64) * 2.0 ** np.maximum(np.asarray(shift, np.int64), 0)
-    if reach.max(initial=0) >= 2.0**31:
+    if reach.max(initial=0) >= 2.0**31 - 256:
         channel = int(np.argmax(reach))
         raise TinyptqError(
             "accumulator-overflow",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyptq.graph import Array, Shape
-from tinyptq.ops.base import TfliteCode
+from tinyptq.ops.base import Rows, TfliteCode
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,14 @@ def taps(x: Array, window: Window) -> Array:
     return np.moveaxis(view, 3, -1)
 
 
+def columns(x: Array, window: Window, fill: float) -> Array:
+    """x [n, h, w, c] as the left side of a convolution's matmul: [n·out_h·out_w, kernel_h·kernel_w·c]."""
+    if window.extent == (1, 1) and window.stride == (1, 1) and not window.padded:
+        return x.reshape(-1, x.shape[3])
+    view = taps(padded(x, window, fill), window)
+    return view.reshape(view.shape[0] * view.shape[1] * view.shape[2], -1)
+
+
 TFLITE_PADDING = {0: "same", 1: "valid"}  # tflite.Padding
 SAME_CODE, VALID_CODE = 0, 1
 
@@ -94,7 +102,7 @@ def tflite_padding(window: Window, input_shape: Shape) -> tuple[tuple[TfliteCode
     if not window.padded:
         return (), VALID_CODE
     _, height, width, channels = input_shape
-    if make_window("same", (height, width), window.kernel, window.stride, window.dilation) == window:
+    if is_same_or_valid(window, input_shape):
         return (), SAME_CODE
     border = [[0, 0], [window.pad_top, window.pad_bottom], [window.pad_left, window.pad_right], [0, 0]]
     shape = (
@@ -107,11 +115,55 @@ def tflite_padding(window: Window, input_shape: Shape) -> tuple[tuple[TfliteCode
     return (pad,), VALID_CODE
 
 
-def line_bytes(window: Window, input_shape: Shape) -> int:
-    """Bytes of one padded int8 input line."""
-    return (input_shape[2] + window.pad_left + window.pad_right) * input_shape[3]
+@dataclass(frozen=True)
+class Lines:
+    """How a kernel walks int8 input lines: the literals of templates/macros/window.j2, all in bytes but count.
+
+    With padding the lines lie in a ring of `count` padded lines; without, they are rows of the input itself.
+    """
+
+    padded: bool
+    count: int  # rows the dilated kernel spans
+    bytes: int  # one line, border included
+    row_bytes: int  # one row of the input
+    left_bytes: int
+    right_bytes: int
+    column_bytes: int  # from one output column to the next
+    tap_bytes: int  # from one tap of a kernel row to the next
+    run: int  # contiguous bytes of a kernel row; one tap when dilated
+    skips: bool  # rows lie between two windows that no window reads
+
+
+def lines(window: Window, input_shape: Shape) -> Lines:
+    _, _, width, channels = input_shape
+    dilated = window.dilation[1] > 1
+    return Lines(
+        padded=window.padded,
+        count=window.extent[0],
+        bytes=(width + window.pad_left + window.pad_right) * channels,
+        row_bytes=width * channels,
+        left_bytes=window.pad_left * channels,
+        right_bytes=window.pad_right * channels,
+        column_bytes=window.stride[1] * channels,
+        tap_bytes=window.dilation[1] * channels,
+        run=channels if dilated else window.kernel[1] * channels,
+        skips=window.stride[0] > window.extent[0],
+    )
 
 
 def ring_bytes(window: Window, input_shape: Shape) -> int:
     """Bytes of the ring of padded lines a kernel slides over; 0 when no padding is needed."""
-    return window.extent[0] * line_bytes(window, input_shape) if window.padded else 0
+    geometry = lines(window, input_shape)
+    return geometry.count * geometry.bytes if window.padded else 0
+
+
+def rows(window: Window, input_shape: Shape, output_shape: Shape) -> Rows:
+    """Rows of any operator that slides this window down the image."""
+    return Rows(output_shape[1], lambda first, end: window.input_rows(first, end, input_shape[1]))
+
+
+def is_same_or_valid(window: Window, input_shape: Shape) -> bool:
+    """Can TFLite name this padding?"""
+    size = (input_shape[1], input_shape[2])
+    same = make_window("same", size, window.kernel, window.stride, window.dilation)
+    return not window.padded or window == same
