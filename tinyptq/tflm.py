@@ -36,10 +36,15 @@ def run_tflm(model: bytes, inputs: Mapping[str, Array]) -> dict[str, Array]:
 
 def run_program(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """{value name: array [n, ...]} of the program's inputs and every layer's outputs, computed by TFLM."""
+    return run_exported(program, write_tflite_model(program), inputs)
+
+
+def run_exported(program: Program, model: bytes, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """run_program on the bytes of a file that was exported from program earlier."""
     index = exported_tensor_indices(program)
     wanted = [*program.inputs, *(name for layer in program.layers for name in layer.outputs)]
     arrays = [inputs[name] for name in program.inputs]
-    tensors = run_tensors(write_tflite_model(program), arrays, [index[name] for name in wanted])
+    tensors = run_tensors(model, arrays, [index[name] for name in wanted])
     return dict(zip(wanted, tensors, strict=True))
 
 

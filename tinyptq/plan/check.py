@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array
 from tinyptq.ops import BY_NAME
 from tinyptq.plan.types import Plan, Slot, Step
@@ -97,3 +98,11 @@ def schedule_errors(program: Program, plan: Plan) -> list[str]:
         if end != (rows.count if rows else 1):
             errors.append(f"layer {index}: stops after row {end}")
     return errors
+
+
+def require_sound(program: Program, plan: Plan) -> Plan:
+    """plan itself; an unsound one is our fault and must never reach a device."""
+    errors = check_plan(program, plan)
+    if errors:
+        raise TinyptqError("unsound-plan", "; ".join(errors[:3]), hint="this is a fault of tinyptq: please report it")
+    return plan

@@ -21,6 +21,7 @@ DEFAULT_KEY = "calib"
 RANDOM_WARNING = (
     "calibrated on random numbers: scales do not fit real data and accuracy is meaningless; pass --calib FILE"
 )
+FLOATS = ("float16", "float32", "float64")
 ACCEPTED = "a .npy or .npz of float32 [n, ...], or a folder of such files"
 
 
@@ -49,7 +50,7 @@ class CalibrationSet:
 
 
 def open_calibration(spec: Path | str | None, graph: Graph) -> CalibrationSet:
-    """Check everything that can be checked without reading the samples. spec: a path, or "random"."""
+    """The calibration set of a float graph. spec: a path, "random", or None (an error that says how to give one)."""
     shapes = {name: graph.tensors[name].shape for name in graph.inputs}
     if spec is None:
         raise TinyptqError(
@@ -59,13 +60,17 @@ def open_calibration(spec: Path | str | None, graph: Graph) -> CalibrationSet:
         )
     if str(spec) == "random":
         return CalibrationSet({}, shapes, RANDOM_SAMPLES, random=True)
-    path = Path(spec)
+    return open_samples(Path(spec), shapes, FLOATS)
+
+
+def open_samples(path: Path, shapes: Mapping[str, Shape], dtypes: tuple[str, ...]) -> CalibrationSet:
+    """Samples for every named input from a file or folder; everything is checked but the values themselves."""
     if not path.exists():
-        raise TinyptqError("no-file", "calibration file does not exist", where=str(path), hint=ACCEPTED)
+        raise TinyptqError("no-file", "file does not exist", where=str(path), hint=ACCEPTED)
     files = sorted(p for p in path.iterdir() if p.suffix in (".npy", ".npz")) if path.is_dir() else [path]
     if not files:
         raise TinyptqError("bad-calibration", "folder holds no .npy or .npz", where=str(path), hint=ACCEPTED)
-    sources = {name: tuple(source_of(f, name, shapes, path.is_dir()) for f in files) for name in shapes}
+    sources = {name: tuple(source_of(f, name, shapes, dtypes, path.is_dir()) for f in files) for name in shapes}
     counts = {name: sum(s.count for s in found) for name, found in sources.items()}
     if len(set(counts.values())) != 1:
         raise TinyptqError("bad-calibration", f"inputs have unequal sample counts: {counts}", where=str(path))
@@ -75,7 +80,9 @@ def open_calibration(spec: Path | str | None, graph: Graph) -> CalibrationSet:
     return CalibrationSet(sources, shapes, count)
 
 
-def source_of(path: Path, name: str, shapes: Mapping[str, Shape], in_folder: bool) -> Source:
+def source_of(
+    path: Path, name: str, shapes: Mapping[str, Shape], dtypes: tuple[str, ...], in_folder: bool
+) -> Source:
     key = choose_key(path, name, len(shapes)) if path.suffix == ".npz" else None
     if path.suffix == ".npy" and len(shapes) > 1:
         raise TinyptqError(
@@ -86,17 +93,20 @@ def source_of(path: Path, name: str, shapes: Mapping[str, Shape], in_folder: boo
         )
     with array_stream(path, key) as (shape, dtype, _):
         source = Source(path, key, 1, single=in_folder and shape == shapes[name][1:])
-        check_array(source, shape, dtype, shapes[name])
+        check_array(source, shape, dtype, shapes[name], dtypes)
         return source if source.single else Source(path, key, shape[0], single=False)
 
 
-def check_array(source: Source, shape: Shape, dtype: np.dtype[Any], wanted: Shape) -> None:
-    accepted = f"float32 [n, {', '.join(map(str, wanted[1:]))}]"
-    if dtype.kind != "f":
+def check_array(
+    source: Source, shape: Shape, dtype: np.dtype[Any], wanted: Shape, dtypes: tuple[str, ...]
+) -> None:
+    kind = "float32 or int8" if "int8" in dtypes else "float32"
+    accepted = f"{kind} [n, {', '.join(map(str, wanted[1:]))}]"
+    if dtype.name not in dtypes:
         raise TinyptqError(
             "bad-calibration", f"dtype is {dtype}", where=source.where, hint=f"{accepted}, scaled as in training"
         )
-    if not source.single and shape[1:] != wanted[1:]:
+    if not source.single and (len(shape) != len(wanted) or shape[1:] != wanted[1:]):
         raise TinyptqError("bad-calibration", f"shape is {list(shape)}", where=source.where, hint=accepted)
 
 
@@ -170,7 +180,7 @@ def random_batches(calibration: CalibrationSet) -> Iterator[dict[str, Array]]:
 
 
 def samples(calibration: CalibrationSet, name: str) -> Iterator[Array]:
-    """One float32 sample after the other, read from disk as it is needed."""
+    """One sample after the other, float32 (or int8 where accepted), read from disk as it is needed."""
     shape = calibration.shapes[name][1:]
     for source in calibration.sources[name]:
         with array_stream(source.path, source.key) as (_, dtype, stream):
@@ -179,7 +189,8 @@ def samples(calibration: CalibrationSet, name: str) -> Iterator[Array]:
                 data = stream.read(size)
                 if len(data) != size:
                     raise TinyptqError("bad-calibration", f"ends within sample {index}", where=source.where)
-                sample = np.frombuffer(data, dtype).reshape(shape).astype(np.float32)
+                sample = np.frombuffer(data, dtype).reshape(shape)
+                sample = sample if dtype == np.int8 else sample.astype(np.float32)
                 if not np.isfinite(sample).all():
                     raise TinyptqError(
                         "bad-calibration", f"sample {index} holds NaN or infinity", where=source.where
@@ -188,7 +199,7 @@ def samples(calibration: CalibrationSet, name: str) -> Iterator[Array]:
 
 
 def first_samples(calibration: CalibrationSet, count: int) -> dict[str, Array]:
-    """Up to `count` samples, float32 [n, ...] by input name."""
+    """Up to `count` samples [n, ...] by input name."""
     parts: list[dict[str, Array]] = []
     for batch in batches(calibration):
         parts.append(batch)

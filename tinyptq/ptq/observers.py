@@ -77,6 +77,9 @@ OBSERVERS: dict[str, Callable[[], Observer]] = {
 }
 
 
+DEFAULT_OBSERVER = "min-max"
+
+
 def make_observer(name: str) -> Observer:
     if name not in OBSERVERS:
         raise TinyptqError(

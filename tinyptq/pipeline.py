@@ -1,0 +1,123 @@
+"""The compiler on one screen. Read this first.
+
+bytes -frontend-> Graph -passes-> Graph -ptq-> Recipe -lower-> Program -plan-> Plan -emit-> files -toolchain-> ELF
+                                                               Program -simulate-> every tensor = every tensor <-run- ELF
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinyptq import litert, samples, store, summary
+from tinyptq.board import Board, load_board
+from tinyptq.emit.c import emit_c
+from tinyptq.emit.tflite import write_tflite_model
+from tinyptq.errors import TinyptqError
+from tinyptq.frontend import load_model
+from tinyptq.graph import Graph
+from tinyptq.lower import lower
+from tinyptq.output import new_folder, require_replaceable, write_files
+from tinyptq.passes import normalize
+from tinyptq.plan.check import require_sound
+from tinyptq.plan.planner import plan
+from tinyptq.plan.types import Plan
+from tinyptq.program import Program
+from tinyptq.prove import verify_firmware
+from tinyptq.ptq.calibration import CalibrationSet, first_samples, open_calibration
+from tinyptq.ptq.observers import DEFAULT_OBSERVER
+from tinyptq.ptq.quantize import quantize
+from tinyptq.ptq.separate_scales import separate_scales
+from tinyptq.summary import Report
+from tinyptq.toolchain import build_files, compile_firmware
+from tinyptq.verify import require_equal
+
+Progress = Callable[[str, int, int], None]  # (stage, done, total)
+LITERT_SAMPLES = 4
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """The Progress of those who do not watch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Built:
+    """A finished build: its folder, and what was written to report.json there."""
+
+    directory: Path
+    report: Report
+
+
+def build(
+    model: Path,
+    *,
+    board: str,
+    calibration: Path | str | None = None,
+    output: Path | None = None,
+    observer: str = DEFAULT_OBSERVER,
+    count: int = samples.DEFAULT_COUNT,
+    progress: Progress = silent,
+) -> Built:
+    """Float model file in, verified firmware out; the folder appears whole or not at all.
+
+    model: .tflite, .keras or .h5. board: a name or the path of a TOML file. calibration: .npy, .npz, a folder
+    of them, or "random". output: default build/<model>-<board>. count: inputs on which every layer is compared.
+    Raises TinyptqError (exit code 3 when a layer of the firmware differs from the simulator).
+    """
+    target = load_board(board)
+    progress("import", 0, 1)
+    imported = load_model(model)
+    graph = separate_scales(normalize(imported))
+    directory = output or Path("build") / f"{model.stem}-{target.name}"
+    require_replaceable(directory)
+    calibration_set = open_calibration(calibration, graph)
+    deviation = float_deviation(model, imported, calibration_set)
+    progress("import", 1, 1)
+
+    recipe = quantize(graph, calibration_set, observer, progress)
+    program = lower(graph, recipe, hashlib.sha256(model.read_bytes()).hexdigest())
+    memory = require_sound(program, plan(program, target))
+    inputs = samples.verification_inputs(program, calibration_set, count)
+    sqnr = samples.layer_sqnr(program, graph, calibration_set, progress)
+
+    with new_folder(directory) as folder:
+        progress("compile", 0, 1)
+        emit(program, memory, target, folder)
+        images = compile_firmware(target, folder)
+        progress("compile", 1, 1)
+        checked = verify_firmware(program, target, images.elf, images.trace_elf, inputs, progress)
+        require_equal(checked.comparison, checked.runner)
+        samples.save_golden(program, inputs, folder / "golden.npz")
+        report = summary.make_report(program, memory, target, images, checked, deviation, sqnr, model.name)
+        summary.write_report(report, folder / "report.json")
+    return Built(directory, report)
+
+
+def emit(program: Program, memory: Plan, board: Board, folder: Path) -> None:
+    """Everything that is written before a compiler runs: C, firmware sources, int8 .tflite, the program itself."""
+    write_files(folder / "src", emit_c(program, memory, board))
+    write_files(folder, build_files(board, program.name))
+    (folder / f"{program.name}_int8.tflite").write_bytes(write_tflite_model(program))
+    store.save_program(program, folder / "program.npz")
+
+
+def float_deviation(model: Path, imported: Graph, calibration: CalibrationSet) -> dict[str, float] | None:
+    """How far our float executor is from LiteRT on the user's own file; None when it is no .tflite or LiteRT is absent.
+
+    Raises TinyptqError when it is too far: the import is faulty, nothing may be quantized.
+    """
+    if model.suffix != ".tflite":
+        return None
+    found = litert.compare_with_litert(model.read_bytes(), imported, first_samples(calibration, LITERT_SAMPLES))
+    if found is None:
+        return None
+    if not found.relative < litert.TOLERANCE:
+        raise TinyptqError(
+            "import-fault",
+            f"our float result is {found.relative:.2g} away from LiteRT's (relative to its largest output)",
+            where=str(model),
+            hint="this is a fault of tinyptq: please report the model",
+        )
+    return {"relative_deviation": found.relative, "samples": found.samples}

@@ -1,0 +1,133 @@
+"""The firmware, run for real, against the simulator: every byte of every layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyptq.board import Board
+from tinyptq.emit.c import io_layout
+from tinyptq.errors import EXIT_MISMATCH, TinyptqError
+from tinyptq.graph import Array
+from tinyptq.program import Program
+from tinyptq.run import run_firmware
+from tinyptq.simulate import run_batch
+from tinyptq.verify import Comparison, checkpoints, compare
+
+BATCH = 16
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """One comparison of the simulator with something else. stack_bytes: high water of one run, None if unknown."""
+
+    runner: str
+    comparison: Comparison
+    stack_bytes: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "runner": self.runner,
+            "inputs": self.comparison.samples,
+            "layers": self.comparison.layers,
+            "bytes": self.comparison.compared_bytes,
+            "differing_bytes": self.comparison.differing_bytes,
+            "first_difference": str(self.comparison.mismatches[0]) if self.comparison.mismatches else None,
+        }
+
+
+def runner_name(board: Board) -> str:
+    """What runs the image: "host", "qemu-system-arm", or "nothing"."""
+    if board.is_host:
+        return "host"
+    return Path(board.run[0]).name if board.run else "nothing"
+
+
+def verify_firmware(
+    program: Program, board: Board, elf: Path, trace_elf: Path, inputs: Mapping[str, Array], progress: Progress
+) -> Verification:
+    """Every layer of the traced image, and the outputs of the image that ships, against the simulator.
+
+    inputs: int8 [n, ...] by name. Differences are reported, not raised.
+    """
+    total = len(next(iter(inputs.values())))
+    parts: list[Comparison] = []
+    stack = 0
+    progress("verify", 0, total)
+    for start in range(0, total, BATCH):
+        batch = {name: inputs[name][start : start + BATCH] for name in program.inputs}
+        expected = run_batch(program, batch)
+        packed = pack(program, program.inputs, batch)
+        traced = run_firmware(board, trace_elf, packed, output_bytes(program), trace_bytes(program))
+        shipped = run_firmware(board, elf, packed, output_bytes(program), None)
+        assert traced.layers is not None
+        require_same_outputs(expected, unpack(program, program.outputs, shipped.outputs))
+        parts.append(compare(expected, layer_tensors(program, traced.layers), checkpoints(program)))
+        stack = max(stack, shipped.stack_bytes or 0)
+        progress("verify", min(start + BATCH, total), total)
+    return Verification(runner_name(board), merged(parts), stack or None)
+
+
+def require_same_outputs(expected: Mapping[str, Array], actual: Mapping[str, Array]) -> None:
+    for name, values in actual.items():
+        if not np.array_equal(expected[name].reshape(values.shape), values):
+            raise TinyptqError(
+                "mismatch", "the image without trace differs from the simulator", where=name, exit_code=EXIT_MISMATCH
+            )
+
+
+def merged(parts: list[Comparison]) -> Comparison:
+    """Comparisons of consecutive samples as one."""
+    return Comparison(
+        layers=parts[0].layers,
+        samples=sum(p.samples for p in parts),
+        compared_bytes=sum(p.compared_bytes for p in parts),
+        mismatches=tuple(m for p in parts for m in p.mismatches),
+    )
+
+
+def pack(program: Program, names: tuple[str, ...], tensors: Mapping[str, Array]) -> Array:
+    """uint8 [n, bytes]: the tensors in one buffer each sample, laid out as tq_model.h says."""
+    offsets, size = io_layout([program.values[name].size_bytes for name in names])
+    count = len(tensors[names[0]])
+    packed = np.zeros((count, size), np.uint8)
+    for name, offset in zip(names, offsets, strict=True):
+        flat = np.ascontiguousarray(tensors[name]).reshape(count, -1).view(np.uint8)
+        packed[:, offset : offset + flat.shape[1]] = flat
+    return packed
+
+
+def unpack(program: Program, names: tuple[str, ...], packed: Array) -> dict[str, Array]:
+    """The reverse of pack: {name: [n, elements]}."""
+    offsets, _ = io_layout([program.values[name].size_bytes for name in names])
+    tensors = {}
+    for name, offset in zip(names, offsets, strict=True):
+        value = program.values[name]
+        part = np.ascontiguousarray(packed[:, offset : offset + value.size_bytes])
+        tensors[name] = part.view(value.dtype)
+    return tensors
+
+
+def output_bytes(program: Program) -> int:
+    return io_layout([program.values[name].size_bytes for name in program.outputs])[1]
+
+
+def trace_bytes(program: Program) -> list[int]:
+    """Bytes of each layer's output, in the order in which the trace hooks fire."""
+    return [program.values[layer.outputs[0]].size_bytes for layer in program.layers]
+
+
+def layer_tensors(program: Program, layers: list[Array]) -> dict[str, Array]:
+    """{value name: [n, elements]} from the traced bytes of each layer."""
+    return dict(tensor_of(program, i, data) for i, data in enumerate(layers))
+
+
+def tensor_of(program: Program, index: int, data: Array) -> tuple[str, Array]:
+    name = program.layers[index].outputs[0]
+    return name, np.ascontiguousarray(data).view(program.values[name].dtype)
+
