@@ -71,10 +71,7 @@ def choose_activations(
 ) -> dict[str, ActivationChoice]:
     groups = tied_groups(graph)
     fixed = fixed_qparams(graph, groups)
-    spans: dict[str, tuple[float, float]] = {}
-    for name, (low, high) in {**ranges, **shared_constant_ranges(graph)}.items():
-        known = spans.get(groups[name], (low, high))
-        spans[groups[name]] = (min(low, known[0]), max(high, known[1]))
+    spans = group_spans(graph, ranges, groups)
     choices = {}
     for name in ranges:
         low, high = spans[groups[name]]
@@ -82,6 +79,23 @@ def choose_activations(
         qparams = dictated or activation_qparams(low, high)
         choices[name] = ActivationChoice(low, high, qparams, "fixed by the operator" if dictated else observer)
     return choices
+
+
+def group_spans(
+    graph: Graph, ranges: Mapping[str, tuple[float, float]], groups: Mapping[str, str]
+) -> dict[str, tuple[float, float]]:
+    """group -> (low, high) over its members. A tensor that is always zero takes its producer's input range:
+    any scale holds a zero, and one of the layer's own order keeps the multiplier far from overflow.
+    """
+    spans: dict[str, tuple[float, float]] = {}
+    for name, (low, high) in {**ranges, **shared_constant_ranges(graph)}.items():
+        known = spans.get(groups[name], (low, high))
+        spans[groups[name]] = (min(low, known[0]), max(high, known[1]))
+    for node in graph.nodes:
+        group = groups[node.outputs[0]]
+        if spans[group] == (0.0, 0.0) and groups[node.inputs[0]] in spans:
+            spans[group] = spans[groups[node.inputs[0]]]
+    return spans
 
 
 def shared_constant_ranges(graph: Graph) -> dict[str, tuple[float, float]]:
