@@ -8,6 +8,7 @@ from tinyptq.ops import (
     conv_2d,
     depthwise_conv_2d,
     dequantize,
+    fully_connected,
     logistic,
     mul,
     pad,
@@ -22,6 +23,7 @@ from tinyptq.ops.base import Op
 OPS: tuple[Op, ...] = (
     conv_2d.OP,
     depthwise_conv_2d.OP,
+    fully_connected.OP,
     add.OP,
     mul.OP,
     relu.OP,

@@ -11,7 +11,15 @@ from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops import window as win
 from tinyptq.ops.activation import NONE, TFLITE_CODES, Clamp, integer_bounds, tflite_code
 from tinyptq.ops.base import FREE, Op, Operand, Rows, TfliteCode, TfliteOperator
-from tinyptq.ops.requantize import channel_multipliers, exact_matmul, prove_no_overflow, requantize, sample_blocks
+from tinyptq.ops.requantize import (
+    accumulator_bound,
+    channel_multipliers,
+    exact_matmul,
+    fold_zero_point,
+    prove_no_overflow,
+    requantize,
+    sample_blocks,
+)
 from tinyptq.ops.window import Lines, Window
 from tinyptq.program import Work
 
@@ -43,9 +51,8 @@ class Conv2DInt8:
 
     @property
     def folded_bias(self) -> Array:
-        """bias − input_zero_point · Σw: exact because padded taps hold the zero point. int32 [out]"""
-        sums = self.weights.astype(np.int64).sum(axis=(1, 2, 3))
-        return (self.bias - self.input_zero_point * sums).astype(np.int32)
+        """int32 [out]"""
+        return fold_zero_point(self.bias, self.weights, 0, self.input_zero_point)
 
     @property
     def lines(self) -> Lines:
@@ -114,8 +121,7 @@ def lower(attrs: Conv2D, inputs: tuple[Operand, ...], outputs: tuple[Operand, ..
     bias = rest[0].data if rest else np.zeros(len(weight.data), np.int32)
     assert bias is not None
     multiplier, shift = channel_multipliers(image, weight, outputs[0], len(weight.data))
-    magnitude = np.abs(weight.data.astype(np.int64)).sum(axis=(1, 2, 3)) * 255 + np.abs(bias.astype(np.int64))
-    prove_no_overflow(magnitude, shift)
+    prove_no_overflow(accumulator_bound(weight.data, bias, 0), shift)
     low, high = integer_bounds(attrs.activation, outputs[0].qparams)
     return Conv2DInt8(
         input_shape=image.shape,

@@ -11,7 +11,15 @@ from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops import window as win
 from tinyptq.ops.activation import NONE, TFLITE_CODES, Clamp, integer_bounds, tflite_code
 from tinyptq.ops.base import FREE, Op, Operand, Rows, TfliteCode, TfliteOperator, elements
-from tinyptq.ops.requantize import channel_multipliers, exact_dtype, prove_no_overflow, requantize, sample_blocks
+from tinyptq.ops.requantize import (
+    accumulator_bound,
+    channel_multipliers,
+    exact_dtype,
+    fold_zero_point,
+    prove_no_overflow,
+    requantize,
+    sample_blocks,
+)
 from tinyptq.ops.window import Lines, Window
 from tinyptq.program import Work
 
@@ -27,7 +35,7 @@ class DepthwiseConv2D:
 
 @dataclass(frozen=True, eq=False)
 class DepthwiseConv2DInt8:
-    """acc = Σ (x − input_zero_point) · w + bias over one channel; y = clamp(MBQM(acc, multiplier, shift) + zero point)."""
+    """acc = Σ (x − input_zero_point) · w + bias over one channel; y = clamp(MBQM(acc) + output_zero_point)."""
 
     input_shape: Shape  # [1, h, w, in]
     output_shape: Shape  # [1, out_h, out_w, in·depth_multiplier]
@@ -45,9 +53,8 @@ class DepthwiseConv2DInt8:
 
     @property
     def folded_bias(self) -> Array:
-        """bias − input_zero_point · Σw: exact because padded taps hold the zero point. int32 [out]"""
-        sums = self.weights.astype(np.int64).sum(axis=(0, 1, 2))
-        return (self.bias - self.input_zero_point * sums).astype(np.int32)
+        """int32 [out]"""
+        return fold_zero_point(self.bias, self.weights, 3, self.input_zero_point)
 
     @property
     def lines(self) -> Lines:
@@ -156,8 +163,7 @@ def lower(attrs: DepthwiseConv2D, inputs: tuple[Operand, ...], outputs: tuple[Op
     bias = rest[0].data if rest else np.zeros(channels, np.int32)
     assert bias is not None
     multiplier, shift = channel_multipliers(image, weight, outputs[0], channels)
-    magnitude = np.abs(weight.data.astype(np.int64)).sum(axis=(0, 1, 2)) * 255 + np.abs(bias.astype(np.int64))
-    prove_no_overflow(magnitude, shift)
+    prove_no_overflow(accumulator_bound(weight.data, bias, 3), shift)
     low, high = integer_bounds(attrs.activation, outputs[0].qparams)
     return DepthwiseConv2DInt8(
         input_shape=image.shape,

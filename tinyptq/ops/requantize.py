@@ -68,6 +68,23 @@ def requantize(
     return out.reshape(accumulator.shape)
 
 
+def fold_zero_point(bias: Array, weights: Array, channel_axis: int, zero_point: int) -> Array:
+    """bias − zero_point · Σw per output channel, int32: Σ(x − zero_point)·w + bias becomes Σx·w + this.
+
+    Exact for convolutions because padded taps hold the zero point; proved in range by prove_no_overflow.
+    """
+    others = tuple(axis for axis in range(weights.ndim) if axis != channel_axis)
+    folded: Array = bias.astype(np.int64) - zero_point * weights.astype(np.int64).sum(axis=others)
+    return folded.astype(np.int32)
+
+
+def accumulator_bound(weights: Array, bias: Array, channel_axis: int) -> Array:
+    """Per output channel the largest |Σ(x − zero_point)·w + bias| that int8 inputs can reach, int64."""
+    others = tuple(axis for axis in range(weights.ndim) if axis != channel_axis)
+    bound: Array = np.abs(weights.astype(np.int64)).sum(axis=others) * 255 + np.abs(bias.astype(np.int64))
+    return bound
+
+
 def sample_blocks(count: int, elements: int) -> Iterator[slice]:
     """Slices of the batch axis whose intermediates, `elements` numbers a sample, stay near the cache."""
     step = max(1, TILE // max(elements, 1))

@@ -1,0 +1,196 @@
+"""FULLY_CONNECTED: a matrix of weights over the flattened sample (or over its last axis), plus bias and activation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyptq.fixedpoint import quantize_multipliers
+from tinyptq.graph import Array, Graph, Node, Shape
+from tinyptq.ops.activation import NONE, TFLITE_CODES, Clamp, integer_bounds, tflite_code
+from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator, elements
+from tinyptq.ops.requantize import (
+    accumulator_bound,
+    channel_multipliers,
+    exact_matmul,
+    fold_zero_point,
+    prove_no_overflow,
+    requantize,
+)
+from tinyptq.program import Work
+
+
+@dataclass(frozen=True)
+class FullyConnected:
+    """Weights are [out, in]. keep_dims: act on the last axis, [n, ..., in] -> [n, ..., out]; else flatten to [n, in]."""
+
+    activation: Clamp = NONE
+    keep_dims: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class FullyConnectedInt8:
+    """acc = Σ (x − input_zero_point) · w + bias; y = clamp(MBQM(acc, multiplier, shift) + output_zero_point)."""
+
+    input_shape: Shape  # [1, ...]
+    output_shape: Shape  # [1, out], or [1, ..., out] with keep_dims
+    keep_dims: bool
+    input_zero_point: int
+    output_zero_point: int
+    activation_min: int
+    activation_max: int
+    activation_code: int  # TFLite's fused activation
+    weights: Array  # int8 [out, in]
+    bias: Array  # int32 [out]
+    multiplier: Array  # int32 [out]
+    shift: Array  # int8 [out], positive is left
+
+    @property
+    def folded_bias(self) -> Array:
+        """int32 [out]"""
+        return fold_zero_point(self.bias, self.weights, 0, self.input_zero_point)
+
+    @property
+    def vectors(self) -> int:
+        """How many input vectors one sample holds: 1 unless keep_dims."""
+        return elements(self.input_shape) // self.depth
+
+    @property
+    def depth(self) -> int:
+        return int(self.weights.shape[1])
+
+    @property
+    def channels(self) -> int:
+        return int(self.weights.shape[0])
+
+
+def read_tflite(operator: TfliteOperator) -> FullyConnected:
+    options = operator.options
+    if options is None:
+        return FullyConnected()
+    return FullyConnected(TFLITE_CODES[options.FusedActivationFunction()], bool(options.KeepNumDims()))
+
+
+def write_tflite(params: FullyConnectedInt8) -> tuple[TfliteCode, ...]:
+    fields = {"FusedActivationFunction": params.activation_code, "KeepNumDims": params.keep_dims}
+    version = 5 if params.keep_dims else 4
+    return (TfliteCode("FULLY_CONNECTED", "FullyConnectedOptions", fields, version=version),)
+
+
+def infer_shapes(attrs: FullyConnected, x: Shape, weights: Shape, bias: Shape | None = None) -> tuple[Shape, ...]:
+    return ((*x[:-1], weights[0]) if attrs.keep_dims else (x[0], weights[0]),)
+
+
+def run_float(attrs: FullyConnected, x: Array, weights: Array, bias: Array | None = None) -> Array:
+    vectors = x if attrs.keep_dims else x.reshape(len(x), -1)
+    y = vectors @ weights.T
+    if bias is not None:
+        y += bias
+    return attrs.activation.apply(y)
+
+
+def matching_depth(graph: Graph, node: Node) -> bool:
+    """Weights are a matrix whose columns are the elements of one sample (or of its last axis, with keep_num_dims)."""
+    x, weights = (graph.tensors[name].shape for name in node.inputs[:2])
+    return len(weights) == 2 and weights[1] == (x[-1] if node.attrs.keep_dims else elements(x[1:]))
+
+
+def constant_weights(graph: Graph, node: Node) -> bool:
+    """Weights and bias are constants."""
+    return all(graph.is_constant(name) for name in node.inputs[1:])
+
+
+def symmetric_weights(graph: Graph, node: Node) -> bool:
+    """Already quantized weights have zero point 0."""
+    qparams = graph.tensors[node.inputs[1]].qparams
+    return qparams is None or not qparams.zero_point.any()
+
+
+def lower(attrs: FullyConnected, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> FullyConnectedInt8:
+    x, weight, *rest = inputs
+    assert weight.data is not None
+    bias = rest[0].data if rest else np.zeros(len(weight.data), np.int32)
+    assert bias is not None
+    multiplier, shift = multipliers(x, weight, outputs[0])
+    prove_no_overflow(accumulator_bound(weight.data, bias, 0), shift)
+    low, high = integer_bounds(attrs.activation, outputs[0].qparams)
+    return FullyConnectedInt8(
+        input_shape=x.shape,
+        output_shape=outputs[0].shape,
+        keep_dims=attrs.keep_dims,
+        input_zero_point=int(x.qparams.zero_point[0]),
+        output_zero_point=int(outputs[0].qparams.zero_point[0]),
+        activation_min=low,
+        activation_max=high,
+        activation_code=tflite_code(attrs.activation),
+        weights=weight.data,
+        bias=bias,
+        multiplier=multiplier,
+        shift=shift,
+    )
+
+
+def multipliers(x: Operand, weight: Operand, output: Operand) -> tuple[Array, Array]:
+    """s_in · s_w / s_out: product in double per channel, but in float32 when the weights have one scale.
+
+    Source: TFLite PopulateConvolutionQuantizationParams and GetQuantizedConvolutionMultiplier.
+    """
+    if weight.qparams.axis is not None:
+        return channel_multipliers(x, weight, output, weight.shape[0])
+    product = np.float32(x.qparams.scale[0]) * np.float32(weight.qparams.scale[0])
+    real = float(product) / float(output.qparams.scale[0])
+    return quantize_multipliers(np.full(weight.shape[0], real))
+
+
+def run_int(params: FullyConnectedInt8, x: Array) -> Array:
+    product = exact_matmul(x.reshape(-1, params.depth), params.weights.T, peak=128)
+    y = requantize(
+        product,
+        params.multiplier,
+        params.shift,
+        params.output_zero_point,
+        params.activation_min,
+        params.activation_max,
+        bias=params.folded_bias,
+    )
+    return y.reshape(len(x), *params.output_shape[1:])
+
+
+def constants(params: FullyConnectedInt8) -> Mapping[str, Array]:
+    return {
+        "weights": params.weights,
+        "bias": params.folded_bias,
+        "multiplier": params.multiplier,
+        "shift": params.shift,
+    }
+
+
+def work(params: FullyConnectedInt8) -> Work:
+    return Work(
+        macs=params.vectors * params.weights.size,
+        weight_bytes=params.weights.nbytes + params.bias.nbytes,
+        activation_bytes=elements(params.input_shape) + elements(params.output_shape),
+    )
+
+
+OP = Op(
+    name="fully_connected",
+    summary="fully connected (dense) layer, over the whole sample or its last axis",
+    builtins=("FULLY_CONNECTED",),
+    attrs=FullyConnected,
+    params=FullyConnectedInt8,
+    operands=3,
+    read_tflite=read_tflite,
+    write_tflite=write_tflite,
+    infer_shapes=infer_shapes,
+    run_float=run_float,
+    constraints=(matching_depth, constant_weights, symmetric_weights),
+    quantization=FREE,
+    weight_axis=0,
+    lower=lower,
+    run_int=run_int,
+    constants=constants,
+    work=work,
+)
