@@ -9,6 +9,7 @@ assert_equals_tflm(program, random_inputs(rng, program, 4))
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,13 @@ from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array, QParams, Shape
 from tinyptq.ops import BY_NAME
 from tinyptq.ops.base import FREE, SAME, Operand
+from tinyptq.ops.conv_2d import Conv2D
+from tinyptq.ops.window import Window, make_window
 from tinyptq.program import Layer, Program, Value
 
 INT8 = np.dtype(np.int8)
+SAME_WINDOW = make_window("same", (9, 8), (3, 3))
+EXPLICIT = Window((3, 3), (2, 2), (1, 1), 1, 1, 0, 2)  # neither SAME nor VALID: exported as PAD + CONV_2D
 
 
 def qparams(scale: float, zero_point: int = 0) -> QParams:
@@ -117,3 +122,41 @@ def tflm_tensors(program: Program, inputs: Mapping[str, Array]) -> dict[str, Arr
 def assert_equals_tflm(program: Program, inputs: Mapping[str, Array]) -> None:
     """Op.run_int == TFLM on the exported file, every element."""
     np.testing.assert_array_equal(run_numpy(program, inputs), tflm_tensors(program, inputs)["result"])
+
+
+def chain_program(layers: int = 4) -> Program:
+    """conv_2d SAME over 9×8×3 several times, the last with EXPLICIT padding: t0 -> t1 -> ... -> t<layers>."""
+    rng = np.random.default_rng(3)
+    values, chain = {}, []
+    x = activation((1, 9, 8, 3), 0.02, -3)
+    for k in range(layers):
+        w = weights(rng, (3, 3, 3, 3), axis=0)
+        window = EXPLICIT if k == layers - 1 else SAME_WINDOW
+        output = qparams(0.05 + 0.02 * k, 11 * k - 20)
+        one = single_layer_program("conv_2d", Conv2D(window), [x, w, bias(rng, x, w)], output)
+        names = {"operand0": f"t{k}", "result": f"t{k + 1}", "operand1": f"w{k}", "operand2": f"b{k}"}
+        values.update({names[n]: replace(v, name=names[n]) for n, v in one.values.items()})
+        (layer,) = one.layers
+        chain.append(
+            replace(
+                layer,
+                name=f"layer{k}",
+                inputs=(names["operand0"],),
+                folded=(names["operand1"], names["operand2"]),
+                outputs=(names["result"],),
+            )
+        )
+        result = one.values["result"]
+        x = activation(result.shape, 1.0, 0)
+        x = replace(x, qparams=output)
+    return Program("chain", "0" * 64, values, tuple(chain), ("t0",), (f"t{layers}",))
+
+
+def run_numpy_layers(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """What Op.run_int says of every layer of a program without constant operands."""
+    tensors = dict(inputs)
+    for layer in program.layers:
+        one = Program("one", program.digest, {}, (layer,), (), ())
+        (output,) = layer.outputs
+        tensors[output] = run_numpy(one, tensors)
+    return tensors

@@ -9,12 +9,15 @@ import pytest
 import tflite
 
 from tests.programs import (
+    EXPLICIT,
     activation,
     assert_equals_tflm,
     bias,
+    chain_program,
     qparams,
     random_inputs,
     run_numpy,
+    run_numpy_layers,
     single_layer_program,
     tflm_tensors,
     weights,
@@ -23,13 +26,10 @@ from tests.shared import shared_path
 from tinyptq import tflm
 from tinyptq.emit.tflite import clean_name, exported_tensor_indices, lay_out, unique_names, write_tflite_model
 from tinyptq.errors import TinyptqError
-from tinyptq.graph import Array
 from tinyptq.ops.activation import NONE, RELU, RELU6, RELU_N1_TO_1, Clamp
 from tinyptq.ops.conv_2d import Conv2D
 from tinyptq.ops.window import Window, make_window
 from tinyptq.program import Layer, Program
-
-EXPLICIT = Window((3, 3), (2, 2), (1, 1), 1, 1, 0, 2)  # neither SAME nor VALID: exported as PAD + CONV_2D
 
 
 def conv_program(window: Window, clamp: Clamp = NONE, zero_points: tuple[int, int] = (-3, 7), seed: int = 0) -> Program:
@@ -69,47 +69,10 @@ def test_conv_2d_extreme_zero_points(window: Window, zero_points: tuple[int, int
     assert_equals_tflm(program, random_inputs(np.random.default_rng(2), program, 4))
 
 
-def chain_program(layers: int) -> Program:
-    """conv_2d SAME over 9×8×3, several times: names and intermediate tensors matter."""
-    rng = np.random.default_rng(3)
-    values, chain = {}, []
-    x = activation((1, 9, 8, 3), 0.02, -3)
-    for k in range(layers):
-        w = weights(rng, (3, 3, 3, 3), axis=0)
-        window = EXPLICIT if k == layers - 1 else WINDOWS["same"]
-        output = qparams(0.05 + 0.02 * k, 11 * k - 20)
-        one = single_layer_program("conv_2d", Conv2D(window), [x, w, bias(rng, x, w)], output)
-        names = {"operand0": f"t{k}", "result": f"t{k + 1}", "operand1": f"w{k}", "operand2": f"b{k}"}
-        values.update({names[n]: replace(v, name=names[n]) for n, v in one.values.items()})
-        (layer,) = one.layers
-        chain.append(
-            replace(
-                layer,
-                name=f"layer{k}",
-                inputs=(names["operand0"],),
-                folded=(names["operand1"], names["operand2"]),
-                outputs=(names["result"],),
-            )
-        )
-        result = one.values["result"]
-        x = activation(result.shape, 1.0, 0)
-        x = replace(x, qparams=output)
-    return Program("chain", "0" * 64, values, tuple(chain), ("t0",), (f"t{layers}",))
-
-
-def simulate(program: Program, inputs: dict[str, Array]) -> dict[str, Array]:
-    tensors = dict(inputs)
-    for layer in program.layers:
-        one = Program("one", program.digest, {}, (layer,), (), ())
-        (output,) = layer.outputs
-        tensors[output] = run_numpy(one, tensors)
-    return tensors
-
-
 def test_every_intermediate_tensor_is_kept() -> None:
     program = chain_program(5)
     inputs = random_inputs(np.random.default_rng(4), program, 3)
-    expected, actual = simulate(program, inputs), tflm_tensors(program, inputs)
+    expected, actual = run_numpy_layers(program, inputs), tflm_tensors(program, inputs)
     assert list(actual) == ["t0", "t1", "t2", "t3", "t4", "t5"]
     for name, tensor in actual.items():
         np.testing.assert_array_equal(expected[name], tensor, err_msg=name)
@@ -146,7 +109,7 @@ def test_hostile_names() -> None:
     hostile = renamed(program, {f"t{k}": name for k, name in enumerate(HOSTILE)})
     hostile = replace(hostile, layers=tuple(replace(layer, name="\ud800") for layer in hostile.layers))
     inputs = random_inputs(np.random.default_rng(4), program, 2)
-    expected = simulate(program, inputs)
+    expected = run_numpy_layers(program, inputs)
     actual = tflm_tensors(hostile, {HOSTILE[0]: inputs["t0"]})
     for k, name in enumerate(HOSTILE):
         np.testing.assert_array_equal(expected[f"t{k}"], actual[name])
@@ -209,7 +172,7 @@ def test_litert_loads_the_file() -> None:
     interpreter.set_tensor(detail["index"], inputs["t0"])
     interpreter.invoke()
     got = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-    want = simulate(program, inputs)["t3"]
+    want = run_numpy_layers(program, inputs)["t3"]
     assert np.abs(got.astype(int) - want).max() <= 3
 
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.programs import random_inputs
-from tests.test_export import chain_program, simulate
+from tests.programs import chain_program, random_inputs, run_numpy_layers
 from tinyptq.errors import EXIT_MISMATCH, TinyptqError
 from tinyptq.graph import Array
 from tinyptq.verify import Checkpoint, checkpoints, compare, require_equal, verify_against_tflm
@@ -91,7 +90,7 @@ def test_missing_or_short_tensors_are_refused(side: int) -> None:
 def test_against_tflm() -> None:
     pytest.importorskip("tflite_micro", reason="tflite-micro is not installed")
     program = chain_program(3)
-    expected = simulate(program, random_inputs(np.random.default_rng(0), program, 3))
+    expected = run_numpy_layers(program, random_inputs(np.random.default_rng(0), program, 3))
     comparison = verify_against_tflm(program, expected)
     assert comparison.equal
     assert comparison.layers == 3

@@ -98,24 +98,26 @@ def _operators_of(layer: Layer, index: Mapping[str, int], tensors: list[FileTens
     operators = []
     first, *others = (index[name] for name in (*layer.inputs, *layer.folded))
     for step, code in enumerate(codes[:-1]):
-        operands = _add_operands(layer, code, tensors)
         source = tensors[first]
+        operands = _add_operands(layer, code, source, tensors)
         assert code.shape is not None
         tensors.append(FileTensor(_suffixed(layer, f"step{step}"), code.shape, source.dtype, source.qparams))
         operators.append(FileOperator(code, (first, *operands), (len(tensors) - 1,)))
         first = len(tensors) - 1
-    operands = _add_operands(layer, codes[-1], tensors)
+    operands = _add_operands(layer, codes[-1], tensors[first], tensors)
     outputs = tuple(index[name] for name in layer.outputs)
     operators.append(FileOperator(codes[-1], (first, *others, *operands), outputs))
     return operators
 
 
-def _add_operands(layer: Layer, code: TfliteCode, tensors: list[FileTensor]) -> tuple[int, ...]:
-    """Indices of the constant operands (axes, shape, paddings), which are appended to tensors."""
+def _add_operands(layer: Layer, code: TfliteCode, source: FileTensor, tensors: list[FileTensor]) -> tuple[int, ...]:
+    """Indices of the constant operands of an operator that reads source; they are appended to tensors."""
     start = len(tensors)
     for position, data in enumerate(code.operands):
         name = _suffixed(layer, f"{code.builtin.lower()}_operand{position}")
-        tensors.append(FileTensor(name, data.shape, data.dtype, None, data))
+        # bounds to compare an activation with (MAXIMUM) are in its scale; axes, shapes and paddings have none
+        qparams = source.qparams if data.dtype == source.dtype else None
+        tensors.append(FileTensor(name, data.shape, data.dtype, qparams, data))
     return tuple(range(start, len(tensors)))
 
 
