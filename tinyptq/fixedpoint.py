@@ -39,31 +39,38 @@ def quantize_multipliers(reals: Array) -> tuple[Array, Array]:
 
 def round_half_away(x: float) -> int:
     """Nearest integer, ties away from zero (std::round); Python's round ties to even."""
-    return int(math.floor(x + 0.5)) if x >= 0 else int(math.ceil(x - 0.5))
+    truncated = math.trunc(x)
+    if abs(x - truncated) < 0.5:  # exact, where x + 0.5 would round the largest float below one half up to 1
+        return truncated
+    return truncated + (1 if x > 0 else -1)
 
 
 def round_half_away_array(x: Array) -> Array:
     """round_half_away over a float array, as int64; exact for |x| < 2^52."""
     truncated = np.trunc(x)
     away = np.abs(x - truncated) >= 0.5
-    return (truncated + np.where(away, np.sign(x), 0)).astype(np.int64)
+    rounded: Array = (truncated + np.where(away, np.sign(x), 0)).astype(np.int64)
+    return rounded
 
 
 def wrap32(x: Array) -> Array:
     """x modulo 2^32 into int32 range: what C does on two's complement hardware."""
-    return x.astype(np.int32).astype(np.int64)
+    wrapped: Array = x.astype(np.int32).astype(np.int64)
+    return wrapped
 
 
 def saturating_rounding_doubling_high_mul(a: Array, b: Any) -> Array:
     """(a · b · 2) / 2^32 rounded half up in the sense of gemmlowp; saturates only for both INT32_MIN."""
     product = (a * b + (1 << 30)) >> 31
-    return np.minimum(product, INT32_MAX)
+    high: Array = np.minimum(product, INT32_MAX)
+    return high
 
 
 def rounding_divide_by_power_of_two(x: Array, exponent: Any) -> Array:
     """x / 2^exponent, ties away from zero; 0 <= exponent <= 31. Source: gemmlowp RoundingDivideByPOT."""
     half = (np.int64(1) << np.asarray(exponent, np.int64)) >> 1
-    return (x + (half - ((x < 0) & (half > 0)))) >> exponent
+    quotient: Array = (x + (half - ((x < 0) & (half > 0)))) >> exponent
+    return quotient
 
 
 def multiply_by_quantized_multiplier(x: Array, multiplier: Any, shift: Any) -> Array:

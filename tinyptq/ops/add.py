@@ -120,7 +120,8 @@ def sums(params: AddInt8, first: Array, second: Array) -> Array:
         )
     ]
     total = multiply_by_quantized_multiplier(rescaled[0] + rescaled[1], params.output_multiplier, params.output_shift)
-    return np.clip(total + params.output_zero_point, params.activation_min, params.activation_max)
+    y: Array = np.clip(total + params.output_zero_point, params.activation_min, params.activation_max)
+    return y
 
 
 def run_int(params: AddInt8, first: Array, second: Array) -> Array:

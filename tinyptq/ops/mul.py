@@ -74,7 +74,7 @@ def lower(attrs: Mul, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...])
     if shift > MAX_SHIFT:
         raise TinyptqError(
             "scale-out-of-range",
-            f"the product's scale {float(output.scale[0]):.3g} is too fine for a product of steps {real:.3g} times that",
+            f"the product's scale {float(output.scale[0]):.3g} is {real:.3g} times finer than the inputs' steps multiplied",
             hint="calibrate with data for which this product is not always zero",
         )
     low, high = integer_bounds(attrs.activation, output)
@@ -95,7 +95,8 @@ def products(params: MulInt8, first: Array, second: Array) -> Array:
     """The integer specification on int64 arrays of int8 values; result in int8 range."""
     product = (first - params.input_zero_points[0]) * (second - params.input_zero_points[1])
     scaled = multiply_by_quantized_multiplier(product, params.multiplier, params.shift)
-    return np.clip(scaled + params.output_zero_point, params.activation_min, params.activation_max)
+    y: Array = np.clip(scaled + params.output_zero_point, params.activation_min, params.activation_max)
+    return y
 
 
 def run_int(params: MulInt8, first: Array, second: Array) -> Array:

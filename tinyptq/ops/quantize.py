@@ -68,15 +68,14 @@ def lower(attrs: Quantize, inputs: tuple[Operand, ...], outputs: tuple[Operand, 
             f"scale {float(target.scale[0]):.3g} is too fine for values of scale {float(source.scale[0]):.3g}",
             hint="calibrate with data for which this tensor is not always zero",
         )
-    return QuantizeInt8(
-        inputs[0].shape, int(source.zero_point[0]), int(target.zero_point[0]), multiplier, shift
-    )
+    return QuantizeInt8(inputs[0].shape, int(source.zero_point[0]), int(target.zero_point[0]), multiplier, shift)
 
 
 def rescaled(params: QuantizeInt8, x: Array) -> Array:
     """The integer specification on an int64 array of int8 values; result in int8 range."""
     scaled = multiply_by_quantized_multiplier(x - params.input_zero_point, params.multiplier, params.shift)
-    return np.clip(scaled + params.output_zero_point, -128, 127)
+    y: Array = np.clip(scaled + params.output_zero_point, -128, 127)
+    return y
 
 
 def run_int(params: QuantizeInt8, x: Array) -> Array:

@@ -51,9 +51,7 @@ def write_tflite(params: ReluInt8) -> tuple[TfliteCode, ...]:
 
 
 def bound(builtin: str, value: int, shape: Shape) -> TfliteCode:
-    return TfliteCode(
-        builtin, "MaximumMinimumOptions", operands=(np.array([value], np.int8),), shape=shape, version=2
-    )
+    return TfliteCode(builtin, "MaximumMinimumOptions", operands=(np.array([value], np.int8),), shape=shape, version=2)
 
 
 def infer_shapes(attrs: Relu, x: Shape) -> tuple[Shape, ...]:

@@ -123,7 +123,8 @@ def run_int(params: SoftmaxInt8, x: Array) -> Array:
     reciprocal, exponent = fixed_point_reciprocal(total.sum(axis=-1, keepdims=True))
     product = saturating_rounding_doubling_high_mul(exponential, reciprocal)
     y = rounding_divide_by_power_of_two(product, np.minimum(exponent, 32)) - 128
-    return np.clip(y, -128, 127).astype(np.int8)
+    share: Array = np.clip(y, -128, 127).astype(np.int8)
+    return share
 
 
 def fixed_point_reciprocal(total: Array) -> tuple[Array, Array]:

@@ -37,7 +37,8 @@ EXP_OF_BIT = (
 
 def saturating_shift_left(x: Array, exponent: int) -> Array:
     """x · 2^exponent within int32. Source: gemmlowp SaturatingRoundingMultiplyByPOT, positive exponent."""
-    return np.clip(x << exponent, INT32_MIN, INT32_MAX)
+    shifted: Array = np.clip(x << exponent, INT32_MIN, INT32_MAX)
+    return shifted
 
 
 def exp_near_zero(a: Array) -> Array:
