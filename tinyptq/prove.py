@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,9 +63,9 @@ def verify_firmware(
         batch = {name: inputs[name][start : start + BATCH] for name in program.inputs}
         expected = run_batch(program, batch)
         packed = pack(program, program.inputs, batch)
-        traced = run_firmware(board, trace_elf, packed, output_bytes(program), trace_bytes(program))
-        shipped = run_firmware(board, elf, packed, output_bytes(program), None)
-        assert traced.layers is not None
+        size, layers = output_bytes(program), len(program.layers)
+        traced = run_firmware(board, trace_elf, packed, size, layers, trace_bytes(program))
+        shipped = run_firmware(board, elf, packed, size, layers)
         require_same_outputs(expected, unpack(program, program.outputs, shipped.outputs))
         parts.append(compare(expected, layer_tensors(program, traced.layers), checkpoints(program)))
         stack = max(stack, shipped.stack_bytes or 0)
@@ -92,12 +92,12 @@ def merged(parts: list[Comparison]) -> Comparison:
 
 
 def pack(program: Program, names: tuple[str, ...], tensors: Mapping[str, Array]) -> Array:
-    """uint8 [n, bytes]: the tensors in one buffer each sample, laid out as tq_model.h says."""
+    """int8 [n, bytes]: the tensors in one buffer each sample, laid out as tq_model.h says."""
     offsets, size = io_layout([program.values[name].size_bytes for name in names])
     count = len(tensors[names[0]])
-    packed = np.zeros((count, size), np.uint8)
+    packed = np.zeros((count, size), np.int8)
     for name, offset in zip(names, offsets, strict=True):
-        flat = np.ascontiguousarray(tensors[name]).reshape(count, -1).view(np.uint8)
+        flat = np.ascontiguousarray(tensors[name]).reshape(count, -1).view(np.int8)
         packed[:, offset : offset + flat.shape[1]] = flat
     return packed
 
@@ -122,7 +122,7 @@ def trace_bytes(program: Program) -> list[int]:
     return [program.values[layer.outputs[0]].size_bytes for layer in program.layers]
 
 
-def layer_tensors(program: Program, layers: list[Array]) -> dict[str, Array]:
+def layer_tensors(program: Program, layers: Sequence[Array]) -> dict[str, Array]:
     """{value name: [n, elements]} from the traced bytes of each layer."""
     return dict(tensor_of(program, i, data) for i, data in enumerate(layers))
 

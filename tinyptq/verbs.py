@@ -135,7 +135,9 @@ def profile(directory: Path) -> dict[str, Any]:
     folder = open_folder(directory)
     program = folder.program
     sample = pack(program, program.inputs, {n: v[:1] for n, v in read_golden(folder).items() if n in program.inputs})
-    counts = profile_firmware(folder.board, folder.trace_elf, sample, output_bytes(program))
+    counts = profile_firmware(
+        folder.board, folder.elf, folder.trace_elf, sample, output_bytes(program), len(program.layers)
+    )
     macs = [BY_NAME[layer.op].work(layer.params).macs for layer in program.layers]
     layers = [
         {"name": layer.name, "op": layer.op, "instructions": n, "macs": m, "instructions_per_mac": ratio(n, m)}
