@@ -1,0 +1,64 @@
+"""MAX_POOL_2D: numbers on paper, then the laws over windows that stick out of the image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tests.laws import Case, c_law, float_law, int_law, parametrize, step_law
+from tinyptq.graph import QParams
+from tinyptq.ops import max_pool_2d
+from tinyptq.ops.activation import RELU, RELU6, RELU_N1_TO_1
+from tinyptq.ops.max_pool_2d import MaxPool2D
+from tinyptq.ops.base import Operand
+from tinyptq.ops.window import Window, make_window
+
+OP = max_pool_2d.OP
+
+
+def same(size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]) -> Window:
+    return make_window("same", size, kernel, stride)
+
+
+CASES = (
+    Case("2x2", MaxPool2D(Window((2, 2), (2, 2))), ((1, 8, 6, 5),), "the usual pool"),
+    Case("global", MaxPool2D(Window((5, 7), (5, 7))), ((1, 5, 7, 9),), "one output: 35 taps"),
+    Case("3x3-same", MaxPool2D(same((7, 6), (3, 3), (2, 2)), RELU), ((1, 7, 6, 4),), "4, 6 or 9 taps at the border"),
+    Case("same-s1", MaxPool2D(same((5, 5), (4, 2), (1, 1)), RELU6), ((1, 5, 5, 3),), "even windows lean to the right"),
+    Case("1d", MaxPool2D(Window((1, 4), (1, 4))), ((1, 1, 25, 6),), "a tail shorter than the window is dropped"),
+    Case("clamp", MaxPool2D(Window((2, 2)), RELU_N1_TO_1), ((1, 4, 4, 2),), "bounds inside the range on both sides"),
+    Case("stride-over", MaxPool2D(same((9, 9), (2, 2), (4, 4))), ((1, 9, 9, 2),), "rows between windows are not read"),
+    Case("tall-pad", MaxPool2D(same((2, 2), (5, 5), (1, 1))), ((1, 2, 2, 3),), "every window covers the whole image"),
+)
+
+
+@parametrize(CASES)
+def test_float_equals_litert(case: Case) -> None:
+    float_law(OP, case)
+
+
+@parametrize(CASES)
+def test_integers_equal_tflm(case: Case) -> None:
+    int_law(OP, case)
+
+
+@parametrize(CASES)
+def test_integers_are_near_the_floats(case: Case) -> None:
+    step_law(OP, case)
+
+
+def test_c_equals_numpy(tmp_path: Path) -> None:
+    c_law(OP, CASES, tmp_path)
+
+
+def pool(*values: int) -> int:
+    qparams = QParams.per_tensor(0.5, 3)
+    inputs, output = Operand((1, 1, len(values), 1), qparams), Operand((1, 1, 1, 1), qparams)
+    params = max_pool_2d.lower(MaxPool2D(Window((1, len(values)))), (inputs,), (output,))
+    y = max_pool_2d.run_int(params, np.array(values, np.int8).reshape(1, 1, -1, 1))
+    return int(y.ravel()[0])
+
+
+def test_on_paper() -> None:
+    assert [pool(1, 2), pool(-1, -2), pool(-128, -128), pool(-128, 127, 0)] == [2, -1, -128, 127]

@@ -1,0 +1,64 @@
+"""What the two pools share: reading and writing TFLite's Pool2DOptions, and walking a clipped window in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tinyptq.graph import Array, Graph, Node, Shape
+from tinyptq.ops import window as win
+from tinyptq.ops.activation import TFLITE_CODES, Clamp
+from tinyptq.ops.base import TfliteCode, TfliteOperator
+from tinyptq.ops.window import Window
+
+
+def read_pool(operator: TfliteOperator) -> tuple[Window, Clamp]:
+    options, image = operator.options, operator.inputs[0]
+    assert image is not None
+    window = win.make_window(
+        win.TFLITE_PADDING[options.Padding()],
+        (image.shape[1], image.shape[2]),
+        (options.FilterHeight(), options.FilterWidth()),
+        (options.StrideH(), options.StrideW()),
+    )
+    return window, TFLITE_CODES[options.FusedActivationFunction()]
+
+
+def write_pool(builtin: str, window: Window, activation_code: int) -> tuple[TfliteCode, ...]:
+    fields = {
+        "Padding": win.SAME_CODE if window.padded else win.VALID_CODE,
+        "StrideH": window.stride[0],
+        "StrideW": window.stride[1],
+        "FilterHeight": window.kernel[0],
+        "FilterWidth": window.kernel[1],
+        "FusedActivationFunction": activation_code,
+    }
+    return (TfliteCode(builtin, "Pool2DOptions", fields, version=2),)
+
+
+def nameable_padding(graph: Graph, node: Node) -> bool:
+    """Padding of a pool is SAME or VALID."""
+    return win.is_same_or_valid(node.attrs.window, graph.tensors[node.inputs[0]].shape)
+
+
+def undilated(graph: Graph, node: Node) -> bool:
+    """The window of a pool is not dilated."""
+    return bool(node.attrs.window.dilation == (1, 1))
+
+
+def window_parts(x: Array, window: Window, shape: Shape) -> Iterator[tuple[slice, slice, Array]]:
+    """Per tap of the window: the output rows and columns where it lies inside the image, and the input there."""
+    for row, column in np.ndindex(*window.kernel):
+        rows, from_rows = _inside(row - window.pad_top, window.stride[0], x.shape[1], shape[1])
+        columns, from_columns = _inside(column - window.pad_left, window.stride[1], x.shape[2], shape[2])
+        yield rows, columns, x[:, from_rows, from_columns]
+
+
+def _inside(shift: int, stride: int, size: int, count: int) -> tuple[slice, slice]:
+    """Outputs i in [0, count) whose input i · stride + shift lies in [0, size), and those inputs."""
+    first = max(0, -(shift // stride))
+    end = min(count, (size - 1 - shift) // stride + 1)
+    end = max(first, end)
+    start = first * stride + shift
+    return slice(first, end), slice(start, start + max(end - first - 1, 0) * stride + (end > first), stride)
