@@ -33,7 +33,7 @@ class Memory:
 class Counter:
     """The instruction counter `profile` reads.
 
-    kind            "mmio": a free-running 32-bit up-counter at `address`; "instret": the RISC-V CSR; "none": see `reason`.
+    kind            "mmio": free-running 32-bit counter at `address`; "instret": the RISC-V CSR; "none": see `reason`.
     hz              clock of an mmio counter.
     instruction_ns  how far the emulator moves its clock per instruction.
     args            what the emulator needs for that.
