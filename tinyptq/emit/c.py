@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyptq import resources
 from tinyptq.board import Board
-from tinyptq.emit.render import CTYPES, environment, render
+from tinyptq.emit.render import CTYPES, c_list, render
 from tinyptq.graph import Array, QParams, Shape
 from tinyptq.kernels.base import Kernel
 from tinyptq.ops import BY_NAME
@@ -93,6 +93,7 @@ def emit_c(program: Program, plan: Plan, board: Board) -> dict[str, str]:
         "outputs": outputs,
         "signature": run_signature(inputs, outputs),
         "constants": tuple(constants.values()),
+        "constant_sizes": c_list("", [f"sizeof({c.symbol})" for c in constants.values()], "").replace(",", " +"),
         "kernels": kernels,
         "layers": [layer_context(program, plan, i, kernel_names[i]) for i in range(len(program.layers))],
         "steps": step_contexts(program, plan),
@@ -140,11 +141,11 @@ def shared_kernels(program: Program, plan: Plan) -> tuple[tuple[KernelText, ...]
     texts: list[KernelText] = []
     per_layer = []
     for layer, kernel in zip(program.layers, plan.kernels, strict=True):
-        template = environment().get_template(f"kernels/{kernel.template}")
-        key = template.render(p=layer.params, name="kernel")
+        template = f"kernels/{kernel.template}"
+        key = render(template, p=layer.params, name="kernel")
         if key not in names:
             names[key] = f"{layer.op}_{sum(t.name.startswith(layer.op + '_') for t in texts)}"
-            texts.append(KernelText(names[key], template.render(p=layer.params, name=names[key]).strip() + "\n"))
+            texts.append(KernelText(names[key], render(template, p=layer.params, name=names[key])))
         per_layer.append(names[key])
     return tuple(texts), tuple(per_layer)
 
@@ -169,7 +170,7 @@ def layer_context(program: Program, plan: Plan, index: int, kernel_name: str) ->
         "kernel": kernel.isa,
         "function": layer_function(layer, index),
         "signature": ", ".join(signature),
-        "call": f"{kernel_name}({', '.join(arguments)});",
+        "call": c_list(f"{kernel_name}(", arguments, ");"),
         "scratch_place": place_text(scratch),
         "operands": [
             operand_context(program, plan, name, role)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -31,7 +33,8 @@ def environment() -> jinja2.Environment:
 
 
 def render(template: str, **context: Any) -> str:
-    return environment().get_template(template).render(**context)
+    """The tidied text of a template below templates/."""
+    return tidy(environment().get_template(template).render(**context))
 
 
 def c_int(value: int) -> str:
@@ -53,6 +56,28 @@ def c_array(values: Array) -> str:
             line = "   "
         line += f" {word},"
     return "\n".join([*lines, line])
+
+
+def c_list(opening: str, items: Sequence[str], closing: str, indent: int = 4) -> str:
+    """opening + items + closing on one line, or wrapped with continuation lines at `indent` + 4 columns."""
+    joined = opening + ", ".join(items) + closing
+    if indent + len(joined) <= LINE_WIDTH:
+        return joined
+    lines, line = [], opening
+    for position, item in enumerate(items):
+        word = item + (closing if position == len(items) - 1 else ",")
+        if indent + len(line) + 1 + len(word) > LINE_WIDTH:
+            lines.append(line.rstrip())
+            line = " " * (indent + 4) + word
+        else:
+            line += word if line == opening else f" {word}"
+    return "\n".join([*lines, line])
+
+
+def tidy(text: str) -> str:
+    """Rendered C without runs of blank lines and without blanks at line ends."""
+    lines = "\n".join(line.rstrip() for line in text.splitlines())
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"\{\n\n+", "{\n", lines)).strip() + "\n"
 
 
 def c_comment(text: str) -> str:

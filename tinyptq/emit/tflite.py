@@ -97,6 +97,9 @@ def _operators_of(layer: Layer, index: Mapping[str, int], tensors: list[FileTens
     assert all(code.shape is not None for code in codes[:-1]), f"{layer.op}: intermediate without a shape"
     operators = []
     first, *others = (index[name] for name in (*layer.inputs, *layer.folded))
+    if BY_NAME[layer.op].weight_axis is not None and len(others) == 1:
+        others.append(len(tensors))
+        tensors.append(_zero_bias(layer, tensors[first], tensors[others[0]]))
     for step, code in enumerate(codes[:-1]):
         source = tensors[first]
         operands = _add_operands(layer, code, source, tensors)
@@ -108,6 +111,16 @@ def _operators_of(layer: Layer, index: Mapping[str, int], tensors: list[FileTens
     outputs = tuple(index[name] for name in layer.outputs)
     operators.append(FileOperator(codes[-1], (first, *others, *operands), outputs))
     return operators
+
+
+def _zero_bias(layer: Layer, source: FileTensor, weights: FileTensor) -> FileTensor:
+    """The bias a layer lacks: LiteRT's int8 CONV_2D demands one, its DEPTHWISE_CONV_2D reads it unasked."""
+    axis = BY_NAME[layer.op].weight_axis
+    assert axis is not None and source.qparams is not None and weights.qparams is not None
+    scale = (source.qparams.scale.astype(np.float64) * weights.qparams.scale).astype(np.float32)
+    zeros = np.zeros(weights.shape[axis], np.int32)
+    qparams = QParams(scale, np.zeros(len(scale), np.int32), None if weights.qparams.axis is None else 0)
+    return FileTensor(_suffixed(layer, "bias"), zeros.shape, zeros.dtype, qparams, zeros)
 
 
 def _add_operands(layer: Layer, code: TfliteCode, source: FileTensor, tensors: list[FileTensor]) -> tuple[int, ...]:
