@@ -10,6 +10,7 @@ import tflite
 
 from tests.programs import (
     EXPLICIT,
+    SAME_WINDOW,
     activation,
     assert_equals_tflm,
     bias,
@@ -174,6 +175,18 @@ def test_litert_loads_the_file() -> None:
     got = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     want = run_numpy_layers(program, inputs)["t3"]
     assert np.abs(got.astype(int) - want).max() <= 3
+
+
+def test_a_layer_without_bias_gets_zeros() -> None:
+    """LiteRT crashes on an int8 convolution that has none."""
+    rng = np.random.default_rng(6)
+    x, w = activation((1, 9, 8, 3), 0.02, 5), weights(rng, (4, 3, 3, 3), axis=0)
+    program = single_layer_program("conv_2d", Conv2D(SAME_WINDOW), [x, w], qparams(0.12, 7))
+    graph = tflite.Model.GetRootAs(write_tflite_model(program), 0).Subgraphs(0)
+    assert graph.Operators(0).InputsLength() == 3
+    scales = graph.Tensors(graph.Operators(0).Inputs(2)).Quantization().ScaleAsNumpy()
+    np.testing.assert_allclose(scales, np.float32(0.02) * w.qparams.scale, rtol=1e-6)
+    assert_equals_tflm(program, random_inputs(rng, program, 4))
 
 
 # The oracle.
