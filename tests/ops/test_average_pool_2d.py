@@ -23,13 +23,15 @@ def same(size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]
 
 CASES = (
     Case("2x2", AveragePool2D(Window((2, 2), (2, 2))), ((1, 8, 6, 5),), "the usual pool"),
-    Case("global", AveragePool2D(Window((5, 7), (5, 7))), ((1, 5, 7, 9),), "one output: 35 taps"),
-    Case("3x3-same", AveragePool2D(same((7, 6), (3, 3), (2, 2)), RELU), ((1, 7, 6, 4),), "4, 6 or 9 taps at the border"),
-    Case("same-s1", AveragePool2D(same((5, 5), (4, 2), (1, 1)), RELU6), ((1, 5, 5, 3),), "even windows lean to the right"),
-    Case("1d", AveragePool2D(Window((1, 4), (1, 4))), ((1, 1, 25, 6),), "a tail shorter than the window is dropped"),
-    Case("clamp", AveragePool2D(Window((2, 2)), RELU_N1_TO_1), ((1, 4, 4, 2),), "bounds inside the range on both sides"),
-    Case("stride-over", AveragePool2D(same((9, 9), (2, 2), (4, 4))), ((1, 9, 9, 2),), "rows between windows are not read"),
-    Case("tall-pad", AveragePool2D(same((2, 2), (5, 5), (1, 1))), ((1, 2, 2, 3),), "every window covers the whole image"),
+    Case("global", AveragePool2D(Window((5, 7), (5, 7))), ((1, 5, 7, 9),), "one output"),
+    Case("3x3-same", AveragePool2D(same((7, 6), (3, 3), (2, 2)), RELU), ((1, 7, 6, 4),), "4, 6 or 9 taps"),
+    Case("same-s1", AveragePool2D(same((5, 5), (4, 2), (1, 1)), RELU6), ((1, 5, 5, 3),), "even windows lean right"),
+    Case("1d", AveragePool2D(Window((1, 4), (1, 4))), ((1, 1, 25, 6),), "a short tail is dropped"),
+    Case("clamp", AveragePool2D(Window((2, 2)), RELU_N1_TO_1), ((1, 4, 4, 2),), "bounds inside the range"),
+    Case("stride-over", AveragePool2D(same((9, 9), (2, 2), (4, 4))), ((1, 9, 9, 2),), "unread rows"),
+    Case(
+        "tall-pad", AveragePool2D(same((2, 2), (5, 5), (1, 1))), ((1, 2, 2, 3),), "every window covers the whole image"
+    ),
 )
 
 

@@ -10,8 +10,8 @@ from tests.laws import Case, c_law, float_law, int_law, parametrize, step_law
 from tinyptq.graph import QParams
 from tinyptq.ops import max_pool_2d
 from tinyptq.ops.activation import RELU, RELU6, RELU_N1_TO_1
-from tinyptq.ops.max_pool_2d import MaxPool2D
 from tinyptq.ops.base import Operand
+from tinyptq.ops.max_pool_2d import MaxPool2D
 from tinyptq.ops.window import Window, make_window
 
 OP = max_pool_2d.OP

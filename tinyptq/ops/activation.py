@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinyptq.errors import TinyptqError
 from tinyptq.fixedpoint import round_half_away
 from tinyptq.graph import Array, QParams
 
@@ -29,6 +30,17 @@ RELU_N1_TO_1 = Clamp(-1.0, 1.0)
 
 # tflite.ActivationFunctionType
 TFLITE_CODES = {0: NONE, 1: RELU, 2: RELU_N1_TO_1, 3: RELU6}
+
+
+def read_clamp(code: int) -> Clamp:
+    """The clamp of a .tflite file's fused activation."""
+    if code not in TFLITE_CODES:
+        raise TinyptqError(
+            "unsupported-activation",
+            f"fused activation number {code}",
+            hint="supported: none, RELU (1), RELU_N1_TO_1 (2), RELU6 (3)",
+        )
+    return TFLITE_CODES[code]
 
 
 def tflite_code(clamp: Clamp) -> int:

@@ -94,8 +94,9 @@ def run_int(params: AveragePool2DInt8, x: Array) -> Array:
     """(|Σ| + count // 2) // count with Σ's sign: TFLite's rounding, ties away from zero."""
     total = sums(x.astype(np.int32), params.window, params.output_shape)
     count = counts(params.window, params.input_shape, params.output_shape)
-    mean = np.sign(total) * ((np.abs(total) + count // 2) // count)
-    return np.clip(mean, params.activation_min, params.activation_max).astype(np.int8)
+    mean: Array = np.sign(total) * ((np.abs(total) + count // 2) // count)
+    y: Array = np.clip(mean, params.activation_min, params.activation_max)
+    return y.astype(np.int8)
 
 
 def rows(params: AveragePool2DInt8) -> Rows:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops import window as win
-from tinyptq.ops.activation import NONE, TFLITE_CODES, Clamp, integer_bounds, tflite_code
+from tinyptq.ops.activation import NONE, Clamp, integer_bounds, read_clamp, tflite_code
 from tinyptq.ops.base import FREE, Op, Operand, Rows, TfliteCode, TfliteOperator
 from tinyptq.ops.requantize import (
     accumulator_bound,
@@ -64,16 +64,14 @@ class Conv2DInt8:
 
 
 def read_tflite(operator: TfliteOperator) -> Conv2D:
-    options, image, weights = operator.options, operator.inputs[0], operator.inputs[1]
-    assert image is not None and weights is not None
-    window = win.make_window(
-        win.TFLITE_PADDING[options.Padding()],
-        (image.shape[1], image.shape[2]),
-        (weights.shape[1], weights.shape[2]),
+    options = operator.options
+    window = win.read_window(
+        operator,
+        win.filter_size(operator),
         (options.StrideH(), options.StrideW()),
         (options.DilationHFactor(), options.DilationWFactor()),
     )
-    return Conv2D(window, TFLITE_CODES[options.FusedActivationFunction()])
+    return Conv2D(window, read_clamp(options.FusedActivationFunction()))
 
 
 def write_tflite(params: Conv2DInt8) -> tuple[TfliteCode, ...]:

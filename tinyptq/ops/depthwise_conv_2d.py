@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops import window as win
-from tinyptq.ops.activation import NONE, TFLITE_CODES, Clamp, integer_bounds, tflite_code
+from tinyptq.ops.activation import NONE, Clamp, integer_bounds, read_clamp, tflite_code
 from tinyptq.ops.base import FREE, Op, Operand, Rows, TfliteCode, TfliteOperator, elements
 from tinyptq.ops.requantize import (
     accumulator_bound,
@@ -71,18 +71,18 @@ class DepthwiseConv2DInt8:
 
 
 def read_tflite(operator: TfliteOperator) -> DepthwiseConv2D:
-    options, image, weights = operator.options, operator.inputs[0], operator.inputs[1]
-    assert image is not None and weights is not None
-    window = win.make_window(
-        win.TFLITE_PADDING[options.Padding()],
-        (image.shape[1], image.shape[2]),
-        (weights.shape[1], weights.shape[2]),
+    options = operator.options
+    window = win.read_window(
+        operator,
+        win.filter_size(operator),
         (options.StrideH(), options.StrideW()),
         (options.DilationHFactor(), options.DilationWFactor()),
     )
+    image, weights = operator.inputs[:2]
+    assert image is not None and weights is not None
     # The file's DepthMultiplier is redundant, and 0 in some files: the shapes say it.
     multiplier = weights.shape[3] // max(image.shape[3], 1)
-    return DepthwiseConv2D(window, multiplier, TFLITE_CODES[options.FusedActivationFunction()])
+    return DepthwiseConv2D(window, multiplier, read_clamp(options.FusedActivationFunction()))
 
 
 def write_tflite(params: DepthwiseConv2DInt8) -> tuple[TfliteCode, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyptq.fixedpoint import quantize_multipliers
 from tinyptq.graph import Array, Graph, Node, Shape
-from tinyptq.ops.activation import NONE, TFLITE_CODES, Clamp, integer_bounds, tflite_code
+from tinyptq.ops.activation import NONE, Clamp, integer_bounds, read_clamp, tflite_code
 from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator, elements
 from tinyptq.ops.requantize import (
     accumulator_bound,
@@ -24,7 +24,7 @@ from tinyptq.program import Work
 
 @dataclass(frozen=True)
 class FullyConnected:
-    """Weights are [out, in]. keep_dims: act on the last axis, [n, ..., in] -> [n, ..., out]; else flatten to [n, in]."""
+    """Weights are [out, in]. keep_dims: act on the last axis, [n, ..., in]; else flatten to [n, in]."""
 
     activation: Clamp = NONE
     keep_dims: bool = False
@@ -70,7 +70,7 @@ def read_tflite(operator: TfliteOperator) -> FullyConnected:
     options = operator.options
     if options is None:
         return FullyConnected()
-    return FullyConnected(TFLITE_CODES[options.FusedActivationFunction()], bool(options.KeepNumDims()))
+    return FullyConnected(read_clamp(options.FusedActivationFunction()), bool(options.KeepNumDims()))
 
 
 def write_tflite(params: FullyConnectedInt8) -> tuple[TfliteCode, ...]:

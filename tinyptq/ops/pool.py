@@ -8,21 +8,16 @@ import numpy as np
 
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops import window as win
-from tinyptq.ops.activation import TFLITE_CODES, Clamp
+from tinyptq.ops.activation import Clamp, read_clamp
 from tinyptq.ops.base import TfliteCode, TfliteOperator
 from tinyptq.ops.window import Window
 
 
 def read_pool(operator: TfliteOperator) -> tuple[Window, Clamp]:
-    options, image = operator.options, operator.inputs[0]
-    assert image is not None
-    window = win.make_window(
-        win.TFLITE_PADDING[options.Padding()],
-        (image.shape[1], image.shape[2]),
-        (options.FilterHeight(), options.FilterWidth()),
-        (options.StrideH(), options.StrideW()),
-    )
-    return window, TFLITE_CODES[options.FusedActivationFunction()]
+    options = operator.options
+    kernel = (options.FilterHeight(), options.FilterWidth())
+    window = win.read_window(operator, kernel, (options.StrideH(), options.StrideW()))
+    return window, read_clamp(options.FusedActivationFunction())
 
 
 def write_pool(builtin: str, window: Window, activation_code: int) -> tuple[TfliteCode, ...]:

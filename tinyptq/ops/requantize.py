@@ -51,7 +51,7 @@ def requantize(
     """
     channels = accumulator.shape[-1]
     rows = accumulator.reshape(-1, channels)
-    out = np.empty(rows.shape, dtype)
+    out: Array = np.empty(rows.shape, dtype)
     step = max(1, BLOCK // max(channels, 1))
     wide, scratch = np.empty((2, min(step, len(rows)), channels), np.int64)
     for start in range(0, len(rows), step):

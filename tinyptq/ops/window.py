@@ -6,8 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array, Shape
-from tinyptq.ops.base import Rows, TfliteCode
+from tinyptq.ops.base import Rows, TfliteCode, TfliteOperator
+
+TFLITE_PADDING = {0: "same", 1: "valid"}  # tflite.Padding
+SAME_CODE, VALID_CODE = 0, 1
+MAX_SIDE = 4096  # of kernels and strides: far beyond any microcontroller's image
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,33 @@ def make_window(
     return Window(kernel, stride, dilation, top, bottom, left, right)
 
 
+def read_window(
+    operator: TfliteOperator, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int] = (1, 1)
+) -> Window:
+    """The window a .tflite operator slides over its first input; whatever a hostile file says, it is a usable one."""
+    image = operator.inputs[0]
+    if image is None or len(image.shape) != 4:
+        raise TinyptqError("bad-window", f"{operator.builtin} needs an image [batch, height, width, channels]")
+    if not all(1 <= side <= MAX_SIDE for side in (*kernel, *stride, *dilation)):
+        sizes = f"kernel {kernel}, stride {stride}, dilation {dilation}"
+        raise TinyptqError("bad-window", f"{operator.builtin} with {sizes}", hint=f"each from 1 to {MAX_SIDE}")
+    code = operator.options.Padding()
+    if code not in TFLITE_PADDING:
+        raise TinyptqError("bad-window", f"{operator.builtin} with padding number {code}", hint="SAME (0) or VALID (1)")
+    window = make_window(TFLITE_PADDING[code], (image.shape[1], image.shape[2]), kernel, stride, dilation)
+    if min(window.output_size(image.shape[1], image.shape[2])) < 1:
+        raise TinyptqError("bad-window", f"{operator.builtin}: kernel {kernel} is larger than its input {image.shape}")
+    return window
+
+
+def filter_size(operator: TfliteOperator) -> tuple[int, int]:
+    """(height, width) of a convolution's weights, operand 1."""
+    weights = operator.inputs[1] if len(operator.inputs) > 1 else None
+    if weights is None or len(weights.shape) != 4:
+        raise TinyptqError("bad-weights", f"{operator.builtin} needs weights with four dimensions")
+    return weights.shape[1], weights.shape[2]
+
+
 def padded(x: Array, window: Window, fill: float) -> Array:
     """x [n, h, w, c] with the window's border filled."""
     border = ((0, 0), (window.pad_top, window.pad_bottom), (window.pad_left, window.pad_right), (0, 0))
@@ -79,9 +111,7 @@ def taps(x: Array, window: Window) -> Array:
     """View of x (already padded) as [n, out_h, out_w, kernel_h, kernel_w, c]; nothing is copied."""
     rows, columns = window.extent
     view = np.lib.stride_tricks.sliding_window_view(x, (rows, columns), axis=(1, 2))
-    view = view[
-        :, :: window.stride[0], :: window.stride[1], :, :: window.dilation[0], :: window.dilation[1]
-    ]
+    view = view[:, :: window.stride[0], :: window.stride[1], :, :: window.dilation[0], :: window.dilation[1]]
     return np.moveaxis(view, 3, -1)
 
 
@@ -91,10 +121,6 @@ def columns(x: Array, window: Window, fill: float) -> Array:
         return x.reshape(-1, x.shape[3])
     view = taps(padded(x, window, fill), window)
     return view.reshape(view.shape[0] * view.shape[1] * view.shape[2], -1)
-
-
-TFLITE_PADDING = {0: "same", 1: "valid"}  # tflite.Padding
-SAME_CODE, VALID_CODE = 0, 1
 
 
 def tflite_padding(window: Window, input_shape: Shape) -> tuple[tuple[TfliteCode, ...], int]:

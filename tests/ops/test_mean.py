@@ -1,0 +1,68 @@
+"""MEAN: numbers on paper, then the laws over single, joined and separated axes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tests.laws import Case, c_law, float_law, int_law, parametrize, step_law
+from tinyptq.graph import QParams
+from tinyptq.ops import mean
+from tinyptq.ops.base import Operand
+from tinyptq.ops.mean import Mean
+
+OP = mean.OP
+
+CASES = (
+    Case("global", Mean((1, 2)), ((1, 5, 7, 9),), "global pooling"),
+    Case("global-keep", Mean((1, 2), True), ((1, 5, 7, 9),), "global pooling that keeps the axes"),
+    Case("sequence", Mean((1,)), ((1, 30, 6),), "global pooling of a sequence"),
+    Case("channels", Mean((3,)), ((1, 3, 4, 8),), "over the innermost axis"),
+    Case("all", Mean((1, 2, 3)), ((1, 3, 4, 5),), "one number per sample"),
+    Case("separated", Mean((1, 3), True), ((1, 3, 4, 5),), "reduced, kept, reduced"),
+    Case("rank-5", Mean((2, 4)), ((1, 3, 2, 4, 5),), "kept, reduced, kept, reduced"),
+    Case("size-1", Mean((2,)), ((1, 3, 1, 4),), "nothing to reduce: an axis of one"),
+    Case("vector", Mean((1,), True), ((1, 9),), "a single run"),
+)
+
+
+@parametrize(CASES)
+def test_float_equals_litert(case: Case) -> None:
+    float_law(OP, case)
+
+
+@parametrize(CASES)
+def test_integers_equal_tflm(case: Case) -> None:
+    int_law(OP, case)
+
+
+@parametrize(CASES)
+def test_integers_are_near_the_floats(case: Case) -> None:
+    step_law(OP, case)
+
+
+def test_c_equals_numpy(tmp_path: Path) -> None:
+    c_law(OP, CASES, tmp_path)
+
+
+def test_on_paper() -> None:
+    """((5-1) + (7-1) + (-2-1) + (9-1)) / 4 · 0.5/0.25 = 15/4 · 2 = 7.5, half away from zero -> 8; - 3 = 5."""
+    x = Operand((1, 4), QParams.per_tensor(0.5, 1))
+    params = mean.lower(Mean((1,)), (x,), (Operand((1,), QParams.per_tensor(0.25, -3)),))
+    assert (params.multiplier, params.shift) == (2**30, 0)  # 2 / 4 = 1/2
+    assert mean.run_int(params, np.array([[5, 7, -2, 9]], np.int8)).tolist() == [5]
+
+
+def test_the_multiplier_is_divided_and_truncated() -> None:
+    """1/3: 2^30 · 2^(1 + 0) with two more bits, divided by 3: floor(2^31 / 3) · 2^-31 with shift 0 + 1 - 1."""
+    assert mean.mean_multiplier(1.0, 3) == ((2**30 << 1) // 3, 0)
+    assert mean.mean_multiplier(1.0, 125) == ((2**30 << 6) // 125, 1 - 6)
+
+
+def test_scales_of_every_proportion_equal_tflm() -> None:
+    """Same, finer and coarser output scales: the oracle has one formula for all of them."""
+    for index, (scale, zero_point) in enumerate([(0.1, -3), (0.1, 5), (0.03, 0), (0.004, -128), (0.9, 127)]):
+        forced = {0: QParams.per_tensor(0.1, -3), "output": QParams.per_tensor(scale, zero_point)}
+        for axes, shape in (((1, 2), (1, 5, 5, 4)), ((1,), (1, 11, 3)), ((3,), (1, 2, 2, 127))):
+            int_law(OP, Case(f"scale-{index}", Mean(axes), (shape,), "scales", qparams=forced, spread=8.0))

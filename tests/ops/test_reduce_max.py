@@ -1,0 +1,53 @@
+"""REDUCE_MAX: numbers on paper, then the laws over single, joined and separated axes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tests.laws import Case, c_law, float_law, int_law, parametrize, step_law
+from tinyptq.graph import QParams
+from tinyptq.ops import reduce_max
+from tinyptq.ops.base import Operand
+from tinyptq.ops.reduce_max import ReduceMax
+
+OP = reduce_max.OP
+
+CASES = (
+    Case("global", ReduceMax((1, 2)), ((1, 5, 7, 9),), "global pooling"),
+    Case("global-keep", ReduceMax((1, 2), True), ((1, 5, 7, 9),), "global pooling that keeps the axes"),
+    Case("sequence", ReduceMax((1,)), ((1, 30, 6),), "global pooling of a sequence"),
+    Case("channels", ReduceMax((3,)), ((1, 3, 4, 8),), "over the innermost axis"),
+    Case("all", ReduceMax((1, 2, 3)), ((1, 3, 4, 5),), "one number per sample"),
+    Case("separated", ReduceMax((1, 3), True), ((1, 3, 4, 5),), "reduced, kept, reduced"),
+    Case("rank-5", ReduceMax((2, 4)), ((1, 3, 2, 4, 5),), "kept, reduced, kept, reduced"),
+    Case("size-1", ReduceMax((2,)), ((1, 3, 1, 4),), "nothing to reduce: an axis of one"),
+    Case("vector", ReduceMax((1,), True), ((1, 9),), "a single run"),
+)
+
+
+@parametrize(CASES)
+def test_float_equals_litert(case: Case) -> None:
+    float_law(OP, case)
+
+
+@parametrize(CASES)
+def test_integers_equal_tflm(case: Case) -> None:
+    int_law(OP, case)
+
+
+@parametrize(CASES)
+def test_integers_are_near_the_floats(case: Case) -> None:
+    step_law(OP, case)
+
+
+def test_c_equals_numpy(tmp_path: Path) -> None:
+    c_law(OP, CASES, tmp_path)
+
+
+def test_on_paper() -> None:
+    shared = QParams.per_tensor(0.5, 1)
+    params = reduce_max.lower(ReduceMax((1,)), (Operand((1, 3), shared),), (Operand((1,), shared),))
+    x = np.array([[5, 7, -2], [-128, -127, -128]], np.int8)
+    assert reduce_max.run_int(params, x).tolist() == [7, -127]
