@@ -86,7 +86,7 @@ def tanhs(params: TanhInt8, x: Array) -> Array:
     rescaled = multiply_by_quantized_multiplier(inside, params.multiplier, params.shift)
     result = transcendental.tanh(rescaled, INTEGER_BITS)
     y = rounding_divide_by_power_of_two(result, 31 - OUTPUT_BITS) + OUTPUT_ZERO_POINT
-    flat = np.where(centred < 0, -128, 127)
+    flat = np.where(centred <= -params.radius, -128, 127)  # the lower end first, as TFLite: radius may be 0
     return np.where(np.abs(centred) < params.radius, np.clip(y, -128, 127), flat)
 
 

@@ -1,0 +1,73 @@
+"""LOGISTIC: values on paper, the laws, and all 256 inputs against tflite-micro for many scales."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+
+from tests.laws import Case, c_law, float_law, int_law, parametrize, step_law
+from tests.ops.exhaustive import exhaustive_law, scales, zero_points
+from tinyptq.errors import TinyptqError
+from tinyptq.graph import QParams
+from tinyptq.ops import logistic
+from tinyptq.ops.base import Operand
+from tinyptq.ops.logistic import Logistic
+
+per_tensor = QParams.per_tensor
+
+CASES = (
+    Case("vector", Logistic(), ((1, 50),), "both tails and the middle", spread=4.0),
+    Case("image", Logistic(), ((1, 3, 4, 5),), "any shape", spread=1.0),
+    Case("steep", Logistic(), ((1, 40),), "a coarse input: mostly flat ends", spread=80.0),
+)
+
+
+def lowered(scale: float, zero_point: int) -> logistic.LogisticInt8:
+    shape = (1, 3)
+    output = Operand(shape, per_tensor(1 / 256, -128))
+    return logistic.lower(Logistic(), (Operand(shape, per_tensor(scale, zero_point)),), (output,))
+
+
+def test_on_paper() -> None:
+    # in steps of ln 3 the values −1, 0, 1 are 1/4, 1/2, 3/4: 64, 128, 192 of 256, less 128
+    assert logistic.run_int(lowered(np.log(3), 0), np.int8([[-1, 0, 1]])).tolist() == [[-64, 0, 64]]
+    # the ends are flat: 0/256 and 255/256
+    assert logistic.run_int(lowered(1.0, 0), np.int8([[-100, -16, 16, 100]])).tolist() == [[-128, -128, 127, 127]]
+
+
+@parametrize(CASES)
+def test_float_equals_litert(case: Case) -> None:
+    float_law(logistic.OP, case)
+
+
+@parametrize(CASES)
+def test_integers_equal_tflm(case: Case) -> None:
+    int_law(logistic.OP, case)
+
+
+@parametrize(CASES)
+def test_integers_stay_near_float(case: Case) -> None:
+    step_law(logistic.OP, case)
+
+
+def test_c_equals_numpy(tmp_path: Path) -> None:
+    c_law(logistic.OP, CASES, tmp_path)
+
+
+@settings(deadline=None, max_examples=60)
+@given(scale=scales(1e-6, 1e3), zero_point=zero_points)
+@example(scale=16 / 256, zero_point=-128)
+@example(scale=16 / 256, zero_point=127)
+@example(scale=0.0235, zero_point=0)
+@example(scale=2.0**-27, zero_point=0)
+@example(scale=64.0, zero_point=5)
+def test_every_input_equals_tflm(scale: float, zero_point: int) -> None:
+    exhaustive_law(logistic.OP, Logistic(), (per_tensor(scale, zero_point),))
+
+
+def test_a_scale_too_fine_is_refused() -> None:
+    with pytest.raises(TinyptqError, match="too fine for a fixed-point exponential"):
+        lowered(2.0**-29, 0)

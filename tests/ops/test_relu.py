@@ -1,0 +1,78 @@
+"""RELU and its kin: a clamp on paper, the laws, and clamps that TFLite has no name for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.laws import Case, c_law, float_law, int_law, parametrize, step_law
+from tests.ops.exhaustive import exhaustive_law, scales, zero_points
+from tinyptq.graph import QParams
+from tinyptq.ops import relu
+from tinyptq.ops.activation import RELU, RELU6, RELU_N1_TO_1, Clamp
+from tinyptq.ops.base import Operand, TfliteCode
+from tinyptq.ops.relu import Relu
+
+per_tensor = QParams.per_tensor
+
+NAMED = (
+    Case("relu", Relu(RELU), ((1, 5, 4, 3),), "the usual one"),
+    Case("relu6", Relu(RELU6), ((1, 50),), "values beyond six", spread=8.0),
+)
+N1_TO_1 = Case("n1-to-1", Relu(RELU_N1_TO_1), ((1, 50),), "LiteRT has it, tflite-micro has not", spread=2.0)
+RELU_3 = Case("relu-3", Relu(Clamp(0.0, 3.0)), ((1, 50),), "Keras' ReLU(max_value=3)", spread=5.0)
+CASES = (*NAMED, N1_TO_1, RELU_3)
+
+
+def test_on_paper() -> None:
+    # scale 0.05, zero point −10: 0 is −10, and 6 would be −10 + 120 = 110
+    operand = Operand((1, 4), per_tensor(0.05, -10))
+    params = relu.lower(Relu(RELU6), (operand,), (operand,))
+    assert relu.run_int(params, np.int8([[-128, -9, 109, 127]])).tolist() == [[-10, -9, 109, 110]]
+    params = relu.lower(Relu(Clamp(-1.0, 2.0)), (operand,), (operand,))
+    assert (params.activation_min, params.activation_max) == (-30, 30)
+
+
+@parametrize(NAMED)
+def test_float_equals_litert(case: Case) -> None:
+    float_law(relu.OP, case)
+
+
+def test_float_of_n1_to_1_equals_litert() -> None:
+    float_law(replace(relu.OP, write_tflite=lambda params: (TfliteCode("RELU_N1_TO_1"),)), N1_TO_1)
+
+
+def test_float_of_an_unnamed_clamp() -> None:
+    x = np.float32([[-1.0, 0.5, 3.0, 7.0]])
+    assert relu.run_float(Relu(Clamp(0.0, 3.0)), x).tolist() == [[0.0, 0.5, 3.0, 3.0]]
+
+
+@parametrize(CASES)
+def test_integers_equal_tflm(case: Case) -> None:
+    int_law(relu.OP, case)
+
+
+@parametrize(CASES)
+def test_integers_stay_near_float(case: Case) -> None:
+    step_law(relu.OP, case)
+
+
+def test_c_equals_numpy(tmp_path: Path) -> None:
+    c_law(relu.OP, CASES, tmp_path)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    scale=scales(1e-4, 1e2),
+    zero_point=zero_points,
+    clamp=st.sampled_from([RELU, RELU6, RELU_N1_TO_1, Clamp(0.0, 4.5)]),
+)
+@example(scale=1e-4, zero_point=-128, clamp=RELU6)
+@example(scale=1e-4, zero_point=127, clamp=RELU6)
+@example(scale=6 / 255, zero_point=-128, clamp=RELU6)
+def test_every_input_equals_tflm(scale: float, zero_point: int, clamp: Clamp) -> None:
+    exhaustive_law(relu.OP, Relu(clamp), (per_tensor(scale, zero_point),))
