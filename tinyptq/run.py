@@ -158,6 +158,8 @@ def _explain(code: int, stderr: bytes) -> str:
     if FAULT < code < 2 * FAULT:
         return f"the firmware stopped with fault {code - FAULT}"
     lines = stderr.decode(errors="replace").strip().splitlines()
+    if any("Lockup" in line for line in lines):
+        return "the core locked up: a fault within a fault, most often a stack overflow"
     return f"exit code {code}" + (f": {lines[-1]}" if lines else "")
 
 

@@ -83,12 +83,13 @@ def find_compiler(board: Board) -> Compiler:
     raise TinyptqError("no-compiler", message, hint=f"{install_line(wanted)}{zig}")
 
 
-def compile_firmware(board: Board, directory: Path, name: str, extra_flags: Sequence[str] = ()) -> Images:
+def compile_firmware(board: Board, directory: Path, extra_flags: Sequence[str] = ()) -> Images:
     """Compile DIR/src and DIR/firmware, link DIR/bin/NAME.elf and NAME_trace.elf; nothing is written unless all work.
 
     extra_flags: for every file, such as sanitizers. Raises no-compiler, compile-failed, foreign-symbol, does-not-fit.
     """
     compiler = find_compiler(board)
+    name = _model_name(directory)
     with tempfile.TemporaryDirectory(prefix="tinyptq-") as temporary:
         work = Path(temporary)
         flags = (*compiler.flags, *extra_flags)
@@ -113,6 +114,11 @@ def _deliver(board: Board, folder: Path, elf: Path, trace_elf: Path, sizes: Size
     binary, hexadecimal = final.with_suffix(".bin"), final.with_suffix(".hex")
     write_bin_and_hex(final, binary, hexadecimal)
     return Images(final, final_trace, binary, hexadecimal, sizes, compiler)
+
+
+def _model_name(directory: Path) -> str:
+    (weights,) = directory.glob("src/*_weights.c")
+    return weights.name.removesuffix("_weights.c")
 
 
 def _sources(directory: Path) -> list[str]:

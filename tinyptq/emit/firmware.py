@@ -53,7 +53,9 @@ def firmware_sources(board: Board) -> dict[str, str]:
 def _read(board: Board, folder: str, glob: str) -> list[tuple[str, str]]:
     found = [(path.name, path.read_text()) for path in sorted((resources.firmware() / folder).glob(glob))]
     if not found:
-        known = ", ".join(sorted({p.stem for p in (resources.firmware() / folder).parent.iterdir()}))
+        listed = resources.firmware() / folder
+        listed = listed if listed.is_dir() else listed.parent
+        known = ", ".join(sorted({path.name.split(".")[0] for path in listed.iterdir()}))
         message = f"no firmware '{folder}/{glob}'"
         raise TinyptqError("bad-board", message, where=f"board '{board.name}'", hint=f"known: {known}")
     return found
