@@ -130,21 +130,15 @@ def test_a_fault_ends_the_run_with_its_number(name: str, fault: str, statement: 
         run_firmware(case.board, images.elf, samples(2), BYTES, LAYERS)
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("cortex-m3", "the core locked up.*stack overflow"),  # nothing lies below the stack
-        ("riscv32", "stack overflow: the board's stack is too small"),  # memory lies below: the paint tells
-    ],
-)
-def test_a_stack_overflow_is_told(name: str, said: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["cortex-m3", "cortex-m55", "riscv32"])
+def test_a_stack_overflow_is_told(name: str, tmp_path: Path) -> None:
     case = built(name)
     folder = write_folder(case.board, tmp_path)
     source = folder / "src/plus_one.c"
     deep = "volatile uint8_t deep[5000]; for (int i = 0; i < 5000; ++i) { deep[i] = 1; } (void)deep[0];"
     source.write_text(source.read_text().replace("uint32_t turns = 5000U;", f"{deep} uint32_t turns = 5000U;"))
     images = compile_firmware(case.board, folder)
-    with pytest.raises(TinyptqError, match=said):
+    with pytest.raises(TinyptqError, match="stack overflow"):
         run_firmware(case.board, images.elf, samples(2), BYTES, LAYERS)
 
 
