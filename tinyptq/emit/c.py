@@ -142,10 +142,12 @@ def shared_kernels(program: Program, plan: Plan) -> tuple[tuple[KernelText, ...]
     per_layer = []
     for layer, kernel in zip(program.layers, plan.kernels, strict=True):
         template = f"kernels/{kernel.template}"
-        key = render(template, p=layer.params, name="kernel")
+        details = kernel.details(layer.params)
+        key = render(template, p=layer.params, k=details, name="kernel")
         if key not in names:
             names[key] = f"{layer.op}_{sum(t.name.startswith(layer.op + '_') for t in texts)}"
-            texts.append(KernelText(names[key], render(template, p=layer.params, name=names[key])))
+            text = render(template, p=layer.params, k=details, name=names[key])
+            texts.append(KernelText(names[key], text))
         per_layer.append(names[key])
     return tuple(texts), tuple(per_layer)
 

@@ -28,6 +28,7 @@ class Kernel:
     scratch   params -> bytes borrowed from the arena, read slack included.
     by_rows   params -> does the function take (first_row, end_row) and compute a block of output rows?
     cost      params -> Cost; the cheapest supported kernel of the board's ISA list wins.
+    details   params -> what the template looks up as `k` besides the params `p` (a scheduled tile, loop counts).
     """
 
     op: str
@@ -38,3 +39,4 @@ class Kernel:
     scratch: Callable[[Any], int]
     by_rows: Callable[[Any], bool]
     cost: Callable[[Any], Cost]
+    details: Callable[[Any], Any] = lambda params: None
