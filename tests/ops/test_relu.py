@@ -14,7 +14,7 @@ from tests.ops.exhaustive import exhaustive_law, scales, zero_points
 from tinyptq.graph import QParams
 from tinyptq.ops import relu
 from tinyptq.ops.activation import RELU, RELU6, RELU_N1_TO_1, Clamp
-from tinyptq.ops.base import Operand, TfliteCode
+from tinyptq.ops.base import Operand, TfliteCode, TfliteOperator
 from tinyptq.ops.relu import Relu
 
 per_tensor = QParams.per_tensor
@@ -40,6 +40,11 @@ def test_on_paper() -> None:
 @parametrize(NAMED)
 def test_float_equals_litert(case: Case) -> None:
     float_law(relu.OP, case)
+
+
+def test_reading() -> None:
+    clamps = {name: relu.read_tflite(TfliteOperator(name, None, (), ())).clamp for name in relu.OP.builtins}
+    assert clamps == {"RELU": RELU, "RELU6": RELU6, "RELU_N1_TO_1": RELU_N1_TO_1, "RELU_0_TO_1": Clamp(0.0, 1.0)}
 
 
 def test_float_of_n1_to_1_equals_litert() -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.laws import Case, c_law, float_law, int_law, parametrize, step_law
 from tests.ops.refusals import broken
+from tinyptq.graph import Tensor
 from tinyptq.ops import reshape
+from tinyptq.ops.base import TfliteOperator
 from tinyptq.ops.reshape import Reshape, ReshapeInt8
 
 CASES = (
@@ -21,6 +24,12 @@ CASES = (
 def test_on_paper() -> None:
     x = np.int8([[[1, 2], [3, 4]], [[5, 6], [7, 8]]])
     assert reshape.run_int(ReshapeInt8((1, 4)), x).tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
+
+
+@pytest.mark.parametrize("builtin", ["RESHAPE", "SQUEEZE", "EXPAND_DIMS"])
+def test_reading_takes_the_shape_of_the_output(builtin: str) -> None:
+    image, flat = (Tensor(name, shape, np.dtype(np.float32)) for name, shape in (("x", (1, 2, 3)), ("y", (1, 6))))
+    assert reshape.OP.read_tflite(TfliteOperator(builtin, None, (image,), (flat,))) == Reshape((1, 6))
 
 
 @parametrize(CASES)

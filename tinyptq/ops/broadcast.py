@@ -78,5 +78,5 @@ def all_pairs() -> tuple[Array, Array]:
 def look_up(table: Array, first: Array, second: Array) -> Array:
     """table[first, second] for int8 arrays that broadcast; table int8 [256, 256] over the bytes as unsigned."""
     index = first.view(np.uint8).astype(np.uint16) << 8
-    y: Array = table.reshape(-1)[index | second.view(np.uint8)]
+    y: Array = table.reshape(-1).take(index | second.view(np.uint8))
     return y

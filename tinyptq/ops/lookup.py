@@ -17,7 +17,8 @@ def tabulate(function: Callable[[Array], Array]) -> Array:
 
 def look_up(table: Array, x: Array) -> Array:
     """table[x] for an int8 array x of any shape."""
-    return table[x.view(np.uint8)]
+    y: Array = table.take(x.view(np.uint8))  # three times as fast as table[…]
+    return y
 
 
 def input_radius(integer_bits: int, left_shift: int) -> int:

@@ -1,4 +1,4 @@
-"""RELU, RELU6, RELU_N1_TO_1 and Keras' ReLU with a ceiling: a clamp that stands alone, in its input's scale."""
+"""RELU, RELU6, RELU_N1_TO_1, RELU_0_TO_1 and Keras' ReLU with a ceiling: a clamp that stands alone, in its input's scale."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tinyptq.ops.activation import RELU, RELU6, RELU_N1_TO_1, Clamp, integer_bou
 from tinyptq.ops.base import SAME, Op, Operand, TfliteCode, TfliteOperator, elements
 from tinyptq.program import Work
 
-BUILTINS = {"RELU": RELU, "RELU6": RELU6, "RELU_N1_TO_1": RELU_N1_TO_1}
-WRITABLE = {RELU: "RELU", RELU6: "RELU6"}  # TFLite Micro has no RELU_N1_TO_1
+BUILTINS = {"RELU": RELU, "RELU6": RELU6, "RELU_N1_TO_1": RELU_N1_TO_1, "RELU_0_TO_1": Clamp(0.0, 1.0)}
+WRITABLE = {RELU: "RELU", RELU6: "RELU6"}  # TFLite Micro has no others
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""RESHAPE: the same elements in the same order under another shape."""
+"""RESHAPE, SQUEEZE, EXPAND_DIMS: the same elements in the same order under another shape."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ReshapeInt8:
 
 
 def read_tflite(operator: TfliteOperator) -> Reshape:
-    """The file's output shape is the resolved one: no −1, no runtime operand."""
+    """The file's output shape is the resolved one: no −1, no axis operand."""
     return Reshape(operator.outputs[0].shape)
 
 
@@ -69,7 +69,7 @@ def work(params: ReshapeInt8) -> Work:
 OP = Op(
     name="reshape",
     summary="new shape, same elements",
-    builtins=("RESHAPE",),
+    builtins=("RESHAPE", "SQUEEZE", "EXPAND_DIMS"),
     attrs=Reshape,
     params=ReshapeInt8,
     operands=1,
