@@ -1,4 +1,4 @@
-"""RELU, RELU6, RELU_N1_TO_1, RELU_0_TO_1 and Keras' ReLU with a ceiling: a clamp that stands alone, in its input's scale."""
+"""RELU, RELU6, RELU_N1_TO_1, RELU_0_TO_1 and any other clamp that stands alone, in the scale of its input."""
 
 from __future__ import annotations
 
