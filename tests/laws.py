@@ -4,6 +4,7 @@
 2. int_law:   run_int equals the tflite-micro interpreter on the same int8 model, every byte.
 3. c_law:     the portable C template equals run_int, every byte, whole and row block by row block.
 4. step_law:  the dequantized integers stay within some quantization steps of run_float.
+5. file_law:  read_tflite reads back what write_tflite wrote.
 """
 
 from __future__ import annotations
@@ -261,6 +262,14 @@ def step_law(op: Op, case: Case, steps: float = 1.0) -> None:
     runtime = tuple(q for q, o in zip(integers, lowered.operands, strict=True) if o.data is None)
     actual = dequantize(run_lowered(op, lowered, runtime), lowered.output.qparams)
     assert np.abs(actual - np.clip(expected, *ends)).max() <= steps * float(lowered.output.qparams.scale[0]), case.why
+
+
+def file_law(op: Op, case: Case) -> None:
+    """The attributes survive a .tflite file. One operator per layer: cases that export a PAD first do not fit."""
+    lowered = lower_case(op, case)
+    operator = tiny_tflite.read_layer(int8_model(op, lowered))
+    assert operator.builtin in op.builtins
+    assert op.read_tflite(operator) == case.attrs, case.why
 
 
 def c_law(op: Op, cases: Sequence[Case], folder: Path, template: str | None = None) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import tflite
 
 from tinyptq.graph import Array, Tensor
-from tinyptq.ops.base import TfliteCode
+from tinyptq.ops.base import TfliteCode, TfliteOperator
 
 TYPES = {
     np.dtype(np.float32): tflite.TensorType.FLOAT32,
@@ -41,6 +41,31 @@ def write_layer(codes: tuple[TfliteCode, ...], inputs: tuple[Tensor, ...], outpu
         operands[0] = len(tensors) - 1
     run_time = [i for i, tensor in enumerate(inputs) if tensor.data is None]
     return _model(tensors, wiring, run_time, results)
+
+
+def read_layer(model: bytes) -> TfliteOperator:
+    """The only operator of a written model, as a frontend hands it to read_tflite."""
+    graph = tflite.Model.GetRootAs(model).Subgraphs(0)
+    assert graph.OperatorsLength() == 1
+    operator, code = graph.Operators(0), tflite.Model.GetRootAs(model).OperatorCodes(0).BuiltinCode()
+    names = {v: k for k, v in vars(tflite.BuiltinOperator).items() if isinstance(v, int)}
+    kinds = {v: k for k, v in vars(tflite.BuiltinOptions).items() if isinstance(v, int)}
+    table, options = operator.BuiltinOptions(), None
+    if table is not None:
+        options = getattr(tflite, kinds[operator.BuiltinOptionsType()])()
+        options.Init(table.Bytes, table.Pos)
+    tensors = [_read_tensor(model, graph.Tensors(i)) for i in range(graph.TensorsLength())]
+    inputs = tuple(tensors[operator.Inputs(i)] for i in range(operator.InputsLength()))
+    outputs = tuple(tensors[operator.Outputs(i)] for i in range(operator.OutputsLength()))
+    return TfliteOperator(names[code], options, inputs, outputs)
+
+
+def _read_tensor(model: bytes, entry: Any) -> Tensor:
+    dtype = {v: k for k, v in TYPES.items()}[entry.Type()]
+    shape = tuple(int(size) for size in entry.ShapeAsNumpy()) if entry.ShapeLength() else ()
+    buffer = tflite.Model.GetRootAs(model).Buffers(entry.Buffer())
+    data = buffer.DataAsNumpy().view(dtype).reshape(shape) if buffer.DataLength() else None
+    return Tensor(entry.Name().decode(), shape, dtype, data)
 
 
 def _model(tensors: list[Tensor], wiring: list[Any], inputs: list[int], outputs: list[int]) -> bytes:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.laws import Case, c_law, float_law, int_law, parametrize, step_law
+from tests.laws import Case, c_law, file_law, float_law, int_law, parametrize, step_law
+from tests.ops.refusals import broken
 from tinyptq.graph import QParams
 from tinyptq.ops import average_pool_2d
 from tinyptq.ops.activation import RELU, RELU6, RELU_N1_TO_1
@@ -29,9 +30,7 @@ CASES = (
     Case("1d", AveragePool2D(Window((1, 4), (1, 4))), ((1, 1, 25, 6),), "a short tail is dropped"),
     Case("clamp", AveragePool2D(Window((2, 2)), RELU_N1_TO_1), ((1, 4, 4, 2),), "bounds inside the range"),
     Case("stride-over", AveragePool2D(same((9, 9), (2, 2), (4, 4))), ((1, 9, 9, 2),), "unread rows"),
-    Case(
-        "tall-pad", AveragePool2D(same((2, 2), (5, 5), (1, 1))), ((1, 2, 2, 3),), "every window covers the whole image"
-    ),
+    Case("tall-pad", AveragePool2D(same((2, 2), (5, 5), (1, 1))), ((1, 2, 2, 3),), "every window covers the image"),
 )
 
 
@@ -50,6 +49,11 @@ def test_integers_are_near_the_floats(case: Case) -> None:
     step_law(OP, case)
 
 
+@parametrize(CASES)
+def test_attributes_survive_a_file(case: Case) -> None:
+    file_law(OP, case)
+
+
 def test_c_equals_numpy(tmp_path: Path) -> None:
     c_law(OP, CASES, tmp_path)
 
@@ -65,3 +69,8 @@ def pool(*values: int) -> int:
 def test_on_paper() -> None:
     """Ties go away from zero, whatever the zero point: 3/2 -> 2, -3/2 -> -2, 4/3 -> 1, -5/3 -> -2."""
     assert [pool(1, 2), pool(-1, -2), pool(1, 1, 2), pool(-1, -2, -2)] == [2, -2, 1, -2]
+
+
+def test_refusals() -> None:
+    assert broken(OP, AveragePool2D(Window((2, 2), pad_top=1)), (1, 5, 5, 2)) == ["nameable_padding"]
+    assert broken(OP, AveragePool2D(Window((2, 2), dilation=(2, 1))), (1, 5, 5, 2)) == ["undilated"]

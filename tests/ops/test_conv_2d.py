@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.laws import Case, c_law, draw, float_law, int_law, lower_case, parametrize, step_law
+from tests.laws import Case, c_law, draw, file_law, float_law, int_law, lower_case, parametrize, step_law
+from tests.ops.refusals import broken
 from tinyptq.graph import QParams
 from tinyptq.ops import conv_2d
 from tinyptq.ops.activation import RELU, RELU6, Clamp
@@ -77,6 +78,11 @@ def test_integers_are_near_the_floats(case: Case) -> None:
     step_law(conv_2d.OP, case)
 
 
+@parametrize([c for c in CASES if c.id != "explicit"])
+def test_attributes_survive_a_file(case: Case) -> None:
+    file_law(conv_2d.OP, case)
+
+
 def test_c_equals_numpy(tmp_path: Path) -> None:
     c_law(conv_2d.OP, CASES, tmp_path)
 
@@ -87,3 +93,10 @@ def test_a_clamp_tflite_cannot_name_is_kept_in_the_bounds() -> None:
     params = lower_case(conv_2d.OP, replace(first, attrs=attrs)).params
     assert params.activation_code == 0
     assert (params.activation_min, params.activation_max) == (-128, 127)  # the observed range is the clamp's own
+
+
+def test_refusals() -> None:
+    attrs = Conv2D(Window((1, 1)))
+    assert broken(conv_2d.OP, attrs, (1, 5, 5, 4), draw("w", 6, 1, 1, 4)) == []
+    assert broken(conv_2d.OP, attrs, (1, 5, 5, 4), draw("w", 6, 1, 1, 2)) == ["ungrouped"]
+    assert broken(conv_2d.OP, attrs, (1, 5, 5, 4), (6, 1, 1, 4)) == ["constant_weights"]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.laws import Case, c_law, draw, float_law, int_law, parametrize, step_law
+from tests.laws import Case, c_law, draw, file_law, float_law, int_law, parametrize, step_law
+from tests.ops.refusals import broken
 from tinyptq.graph import QParams
 from tinyptq.ops import depthwise_conv_2d
 from tinyptq.ops.activation import RELU, RELU6, RELU_N1_TO_1
@@ -69,6 +70,11 @@ def test_integers_are_near_the_floats(case: Case) -> None:
     step_law(OP, case)
 
 
+@parametrize([c for c in CASES if c.id != "explicit"])
+def test_attributes_survive_a_file(case: Case) -> None:
+    file_law(OP, case)
+
+
 def test_c_equals_numpy(tmp_path: Path) -> None:
     c_law(OP, CASES, tmp_path)
 
@@ -81,3 +87,10 @@ def test_batches_larger_than_a_block_are_cut_and_joined() -> None:
     x = np.tile(lowered.inputs[0], (300, 1, 1, 1))
     y = OP.run_int(lowered.params, x)
     assert np.array_equal(y, np.tile(OP.run_int(lowered.params, lowered.inputs[0]), (300, 1, 1, 1)))
+
+
+def test_refusals() -> None:
+    attrs = DepthwiseConv2D(Window((2, 2)), 2)
+    assert broken(OP, attrs, (1, 5, 5, 3), draw("w", 1, 2, 2, 6)) == []
+    assert broken(OP, attrs, (1, 5, 5, 3), draw("w", 1, 2, 2, 7)) == ["whole_multiplier"]
+    assert broken(OP, attrs, (1, 5, 5, 3), (1, 2, 2, 6)) == ["constant_weights"]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.laws import Case, c_law, draw, float_law, int_law, parametrize, step_law
+from tests.laws import Case, c_law, draw, file_law, float_law, int_law, parametrize, step_law
+from tests.ops.refusals import broken, sentences
 from tinyptq.graph import QParams
 from tinyptq.ops import fully_connected
 from tinyptq.ops.activation import RELU, RELU6
@@ -71,5 +72,19 @@ def test_integers_are_near_the_floats(case: Case) -> None:
     step_law(OP, case)
 
 
+@parametrize(CASES)
+def test_attributes_survive_a_file(case: Case) -> None:
+    file_law(OP, case)
+
+
 def test_c_equals_numpy(tmp_path: Path) -> None:
     c_law(OP, CASES, tmp_path)
+
+
+def test_refusals() -> None:
+    weights = draw("w", 5, 24)
+    assert broken(OP, FullyConnected(), (1, 2, 3, 4), weights) == []
+    assert broken(OP, FullyConnected(), (1, 7, 24), weights) == ["matching_depth"]  # would mix the batch axis in
+    assert broken(OP, FullyConnected(keep_dims=True), (1, 7, 24), weights) == []
+    assert broken(OP, FullyConnected(), (1, 24), (5, 24)) == ["constant_weights"]
+    assert all(sentence.endswith(".") for sentence in sentences(OP))

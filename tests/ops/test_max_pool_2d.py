@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.laws import Case, c_law, float_law, int_law, parametrize, step_law
+from tests.laws import Case, c_law, file_law, float_law, int_law, parametrize, step_law
+from tests.ops.refusals import broken
 from tinyptq.graph import QParams
 from tinyptq.ops import max_pool_2d
 from tinyptq.ops.activation import RELU, RELU6, RELU_N1_TO_1
@@ -48,6 +49,11 @@ def test_integers_are_near_the_floats(case: Case) -> None:
     step_law(OP, case)
 
 
+@parametrize(CASES)
+def test_attributes_survive_a_file(case: Case) -> None:
+    file_law(OP, case)
+
+
 def test_c_equals_numpy(tmp_path: Path) -> None:
     c_law(OP, CASES, tmp_path)
 
@@ -62,3 +68,8 @@ def pool(*values: int) -> int:
 
 def test_on_paper() -> None:
     assert [pool(1, 2), pool(-1, -2), pool(-128, -128), pool(-128, 127, 0)] == [2, -1, -128, 127]
+
+
+def test_refusals() -> None:
+    assert broken(OP, MaxPool2D(Window((2, 2), pad_top=1)), (1, 5, 5, 2)) == ["nameable_padding"]
+    assert broken(OP, MaxPool2D(Window((2, 2), dilation=(2, 1))), (1, 5, 5, 2)) == ["undilated"]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.laws import Case, c_law, float_law, int_law, parametrize, step_law
+from tests.laws import Case, c_law, file_law, float_law, int_law, parametrize, step_law
+from tests.ops.refusals import broken
 from tinyptq.graph import QParams
 from tinyptq.ops import mean
 from tinyptq.ops.base import Operand
@@ -42,6 +43,11 @@ def test_integers_are_near_the_floats(case: Case) -> None:
     step_law(OP, case)
 
 
+@parametrize(CASES)
+def test_attributes_survive_a_file(case: Case) -> None:
+    file_law(OP, case)
+
+
 def test_c_equals_numpy(tmp_path: Path) -> None:
     c_law(OP, CASES, tmp_path)
 
@@ -66,3 +72,10 @@ def test_scales_of_every_proportion_equal_tflm() -> None:
         forced = {0: QParams.per_tensor(0.1, -3), "output": QParams.per_tensor(scale, zero_point)}
         for axes, shape in (((1, 2), (1, 5, 5, 4)), ((1,), (1, 11, 3)), ((3,), (1, 2, 2, 127))):
             int_law(OP, Case(f"scale-{index}", Mean(axes), (shape,), "scales", qparams=forced, spread=8.0))
+
+
+def test_refusals() -> None:
+    assert broken(OP, Mean((1, 2)), (1, 5, 5, 2)) == []
+    assert broken(OP, Mean((0, 1)), (1, 5, 5, 2)) == ["reduces_no_batch"]
+    assert broken(OP, Mean(()), (1, 5, 5, 2)) == ["reduces_no_batch"]
+    assert broken(OP, Mean((1, 3, 5)), (1, 2, 3, 4, 5, 6)) == ["few_runs"]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.laws import Case, c_law, float_law, int_law, parametrize, step_law
+from tests.laws import Case, c_law, file_law, float_law, int_law, parametrize, step_law
+from tests.ops.refusals import broken
 from tinyptq.graph import QParams
 from tinyptq.ops import reduce_max
 from tinyptq.ops.base import Operand
@@ -42,6 +43,11 @@ def test_integers_are_near_the_floats(case: Case) -> None:
     step_law(OP, case)
 
 
+@parametrize(CASES)
+def test_attributes_survive_a_file(case: Case) -> None:
+    file_law(OP, case)
+
+
 def test_c_equals_numpy(tmp_path: Path) -> None:
     c_law(OP, CASES, tmp_path)
 
@@ -51,3 +57,10 @@ def test_on_paper() -> None:
     params = reduce_max.lower(ReduceMax((1,)), (Operand((1, 3), shared),), (Operand((1,), shared),))
     x = np.array([[5, 7, -2], [-128, -127, -128]], np.int8)
     assert reduce_max.run_int(params, x).tolist() == [7, -127]
+
+
+def test_refusals() -> None:
+    assert broken(OP, ReduceMax((1, 2)), (1, 5, 5, 2)) == []
+    assert broken(OP, ReduceMax((0, 1)), (1, 5, 5, 2)) == ["reduces_no_batch"]
+    assert broken(OP, ReduceMax(()), (1, 5, 5, 2)) == ["reduces_no_batch"]
+    assert broken(OP, ReduceMax((1, 3, 5)), (1, 2, 3, 4, 5, 6)) == ["few_runs"]
