@@ -1,40 +1,65 @@
-"""Graph + float inputs -> float tensors: what the model means, before anything is quantized."""
+"""The float executor: every node's run_float in order, with tensors freed after their last use."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from tinyptq.graph import Array, Graph
+from tinyptq.errors import TinyptqError
+from tinyptq.graph import Array, Graph, Node
 from tinyptq.ops import BY_NAME
 
 
-def iterate_float(graph: Graph, inputs: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
-    """(name, float32 array [n, ...]) of every activation as it is computed, inputs first.
+def run_float(
+    graph: Graph, inputs: Mapping[str, Array], keep: Callable[[str], bool] = lambda name: True
+) -> dict[str, Array]:
+    """float32 inputs by name, [n, ...] -> every run-time tensor `keep` wants, inputs included, [n, ...].
 
-    A tensor is forgotten after its last reader, so memory stays near that of one inference times n.
+    Memory holds the kept tensors and those still to be read, nothing else.
     """
-    last = {name: i for i, node in enumerate(graph.nodes) for name in node.inputs}
-    tensors = {name: np.asarray(inputs[name], np.float32) for name in graph.inputs}
-    yield from tensors.items()
-    for position, node in enumerate(graph.nodes):
-        operands = [operand(graph, tensors, name) for name in node.inputs]
-        results = BY_NAME[node.op].run_float(node.attrs, *operands)
-        outputs = results if isinstance(results, tuple) else (results,)
-        produced = dict(zip(node.outputs, outputs, strict=True))
-        tensors.update(produced)
-        yield from produced.items()
-        for name in (*node.inputs, *node.outputs):
-            if last.get(name, -1) <= position:
-                tensors.pop(name, None)
+    return {name: array for name, array in iterate_float(graph, inputs) if keep(name)}
 
 
-def run_float(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Every activation of the graph at once, [n, ...] each."""
-    return dict(iterate_float(graph, inputs))
+def iterate_float(graph: Graph, inputs: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
+    """(name, array) of every run-time tensor as it is computed; each is dropped after its last reader."""
+    live = checked(graph, inputs)
+    yield from live.items()
+    last_reader = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
+    for index, node in enumerate(graph.nodes):
+        result = run_node(graph, node, live)
+        yield node.outputs[0], result
+        live[node.outputs[0]] = result
+        for name in {*node.inputs, *node.outputs}:
+            if last_reader.get(name, index) <= index:
+                live.pop(name, None)
+        del result
 
 
-def operand(graph: Graph, tensors: Mapping[str, Array], name: str) -> Array:
+def run_node(graph: Graph, node: Node, live: Mapping[str, Array]) -> Array:
+    operands = [live[name] if name in live else constant(graph, name) for name in node.inputs]
+    result = BY_NAME[node.op].run_float(node.attrs, *operands)
+    return np.asarray(result, np.float32)
+
+
+def constant(graph: Graph, name: str) -> Array:
     data = graph.tensors[name].data
-    return tensors[name] if data is None else data
+    assert data is not None, f"'{name}' is read after it was freed"
+    return data
+
+
+def checked(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """inputs as float32, in the graph's order: the right names, shapes and one batch size."""
+    if set(inputs) != set(graph.inputs):
+        wanted = f"the model's inputs are {sorted(graph.inputs)}"
+        raise TinyptqError("bad-input", f"inputs {sorted(inputs)} given", where=graph.name, hint=wanted)
+    arrays = {name: np.asarray(inputs[name], np.float32) for name in graph.inputs}
+    for name, array in arrays.items():
+        shape = graph.tensors[name].shape
+        if array.shape[1:] != shape[1:] or array.ndim != len(shape):
+            hint = f"[n, {', '.join(map(str, shape[1:]))}] is needed"
+            raise TinyptqError("bad-input", f"shape {list(array.shape)}", where=f"input '{name}'", hint=hint)
+    if len({len(array) for array in arrays.values()}) > 1:
+        counts = {name: len(array) for name, array in arrays.items()}
+        raise TinyptqError("bad-input", f"inputs differ in their number of samples: {counts}", where=graph.name)
+    return arrays

@@ -1,0 +1,49 @@
+"""Graph -> Graph: what every frontend's graph goes through before quantization."""
+
+from __future__ import annotations
+
+from tinyptq.graph import Graph, Pass, require_well_formed
+from tinyptq.obstacles import require_supported
+from tinyptq.passes.dequantize_constants import dequantize_constants
+from tinyptq.passes.drop_dead import drop_dead
+from tinyptq.passes.drop_identities import drop_identities
+from tinyptq.passes.fold_constants import fold_constants
+from tinyptq.passes.fold_pad import fold_pad
+from tinyptq.passes.fold_scale import fold_scale
+from tinyptq.passes.fuse_activation import fuse_activation
+from tinyptq.passes.hoist_elementwise import hoist_elementwise
+from tinyptq.passes.merge_pads import merge_pads
+from tinyptq.passes.merge_reshapes import drop_flatten, merge_reshapes
+from tinyptq.passes.own_constants import own_constants
+from tinyptq.passes.strip_quantize import strip_quantize
+
+PASSES: tuple[Pass, ...] = (
+    drop_dead,  # shape arithmetic that only fed a reshape
+    dequantize_constants,  # hybrid and float16 weights are floats from here on
+    strip_quantize,  # so are the ends of models with int8 inputs
+    fold_constants,
+    drop_identities,
+    hoist_elementwise,  # Conv1D: batch norm and relu meet the convolution before its reshape
+    merge_reshapes,
+    drop_flatten,
+    drop_identities,  # two reshapes that cancel
+    merge_pads,
+    fold_pad,
+    fold_scale,  # batch norm
+    fuse_activation,
+    own_constants,
+    drop_dead,
+)
+
+
+def simplify(graph: Graph) -> Graph:
+    """All passes in order, each followed by a check. What cannot be compiled stays; `obstacles` lists it."""
+    graph = require_well_formed(graph, "import")
+    for step in PASSES:
+        graph = require_well_formed(step(graph), step.__name__)
+    return graph
+
+
+def normalize(graph: Graph) -> Graph:
+    """simplify, then one error that lists everything that cannot be compiled."""
+    return require_supported(simplify(graph))

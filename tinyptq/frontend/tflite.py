@@ -1,0 +1,120 @@
+""".tflite bytes -> Graph. Reads any file; what cannot be compiled stays in the graph as obstacles.Foreign."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinyptq.errors import TinyptqError
+from tinyptq.frontend.flatbuffer import (
+    MAX_OPERATORS,
+    bounded,
+    builtin_name,
+    guarded,
+    options_table,
+    read_root,
+    require,
+    vector,
+)
+from tinyptq.frontend.tflite_tensors import Operands, read_tensors
+from tinyptq.graph import Graph, Node, Tensor, check_graph, rebuild
+from tinyptq.obstacles import Foreign
+from tinyptq.ops import BY_BUILTIN
+from tinyptq.ops.base import Op, TfliteOperator
+
+MAX_OPERANDS = 1024
+
+
+def load_tflite(data: bytes, name: str = "model", where: str | None = None) -> Graph:
+    """Graph of the file's first subgraph, as the file has it: no pass has run. where names the file in errors."""
+    where = where or name
+    with guarded(where):
+        model = read_root(data)
+        subgraph = model.Subgraphs(0)
+        operands = read_tensors(data, model, subgraph)
+        inputs = pick(operands, vector(subgraph.InputsAsNumpy(), MAX_OPERANDS, "inputs"))
+        outputs = pick(operands, vector(subgraph.OutputsAsNumpy(), MAX_OPERANDS, "outputs"))
+        require(len(outputs) > 0, "the model has no output")
+        operators = bounded(subgraph.OperatorsLength(), MAX_OPERATORS, "operators")
+    nodes = tuple(read_node(where, model, i, subgraph, operands) for i in operators)
+    graph = Graph(name, {t.name: t for t in operands.tensors}, nodes, names(inputs), names(outputs))
+    errors = check_graph(graph)
+    if errors:
+        raise TinyptqError("bad-tflite", f"damaged model: {'; '.join(errors[:5])}", where=where)
+    return rebuild(graph, nodes)
+
+
+def names(tensors: tuple[Tensor, ...]) -> tuple[str, ...]:
+    return tuple(tensor.name for tensor in tensors)
+
+
+def pick(operands: Operands, indices: Any) -> tuple[Tensor, ...]:
+    """Tensors by index; −1 (absent) is not allowed here."""
+    chosen = pick_optional(operands, indices)
+    require(all(tensor is not None for tensor in chosen), "a tensor index is −1 where one is needed")
+    return tuple(tensor for tensor in chosen if tensor is not None)
+
+
+def pick_optional(operands: Operands, indices: Any) -> tuple[Tensor | None, ...]:
+    """Tensors by index, None for −1."""
+    count = len(operands.tensors)
+    require(all(-1 <= index < count for index in indices), f"a tensor index is not below {count}")
+    return tuple(None if index == -1 else operands.tensors[index] for index in indices)
+
+
+def read_node(where: str, model: Any, index: int, subgraph: Any, operands: Operands) -> Node:
+    with guarded(f"{where}: operator {index}"):
+        table = subgraph.Operators(index)
+        builtin, shown = builtin_name(model, table)
+        operator = TfliteOperator(
+            builtin,
+            options_table(table),
+            pick_optional(operands, vector(table.InputsAsNumpy(), MAX_OPERANDS, "inputs")),
+            pick(operands, vector(table.OutputsAsNumpy(), MAX_OPERANDS, "outputs")),
+        )
+    name = operator.outputs[0].name if operator.outputs else f"operator_{index}"
+    source = f"operator {index} '{name}'"
+    with guarded(f"{where}: {source}"):
+        op = BY_BUILTIN.get(builtin)
+        reason = refusal(operator, op, operands.oddities)
+        if op is None or reason is not None:
+            return foreign_node(operator, shown, reason or "no such operator here", name, source)
+        return known_node(operator, op, shown, name, source)
+
+
+def refusal(operator: TfliteOperator, op: Op | None, oddities: dict[str, str]) -> str | None:
+    """Why the operator cannot be read, None when it can be tried."""
+    if op is None:
+        return "no such operator here"
+    for tensor in (*operator.inputs, *operator.outputs):
+        if tensor is not None and tensor.name in oddities:
+            return f"tensor '{tensor.name}' has {oddities[tensor.name]}"
+    return None
+
+
+def foreign_node(operator: TfliteOperator, shown: str, reason: str, name: str, source: str) -> Node:
+    inputs = names(tuple(tensor for tensor in operator.inputs if tensor is not None))
+    attrs = Foreign(shown, reason)
+    return Node(operator.builtin.lower(), name, inputs, names(operator.outputs), attrs, source)
+
+
+def known_node(operator: TfliteOperator, op: Op, shown: str, name: str, source: str) -> Node:
+    """Node with the operator's own attrs; its shapes are computed again and must be the declared ones."""
+    try:
+        attrs = op.read_tflite(operator)
+    except TinyptqError as problem:
+        return foreign_node(operator, shown, problem.message, name, source)
+    kept = operator.inputs[: op.operands]
+    while kept and kept[-1] is None:
+        kept = kept[:-1]
+    inputs = tuple(tensor for tensor in kept if tensor is not None)
+    require(len(inputs) == len(kept), "an operand is absent before one that is present")
+    shapes = op.infer_shapes(attrs, *(tensor.shape for tensor in inputs))
+    declared = tuple(tensor.shape for tensor in operator.outputs)
+    if shapes != declared:
+        reason = f"output shapes are {listed(shapes)}, the file declares {listed(declared)}"
+        return foreign_node(operator, shown, reason, name, source)
+    return Node(op.name, name, names(inputs), names(operator.outputs), attrs, source)
+
+
+def listed(shapes: Any) -> str:
+    return " ".join(str(list(shape)) for shape in shapes)

@@ -1,0 +1,97 @@
+"""What keeps a graph from being compiled, all of it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyptq.errors import TinyptqError
+from tinyptq.graph import Graph, Node, Tensor
+from tinyptq.ops import BY_NAME
+from tinyptq.ops.base import Constraint
+
+FLOAT32 = np.dtype(np.float32)
+LISTED = 40  # obstacles spelled out in one error; the rest is counted
+PLACES = 6  # places spelled out per obstacle
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """attrs of a node this compiler cannot run: what the file calls it, and why not."""
+
+    builtin: str
+    reason: str
+
+
+def obstacles(graph: Graph) -> list[str]:
+    """One sentence per kind of obstacle, with the places where it stands; empty when the graph can be compiled."""
+    places: dict[str, list[str]] = {}
+    for what, where in (*boundary_obstacles(graph), *dtype_obstacles(graph), *node_obstacles(graph)):
+        places.setdefault(what, []).append(where)
+    return [f"{what} ({some(where)})" for what, where in places.items()]
+
+
+def some(places: list[str]) -> str:
+    rest = [f"and {len(places) - PLACES} more"] if len(places) > PLACES else []
+    return ", ".join(places[:PLACES] + rest)
+
+
+def require_supported(graph: Graph) -> Graph:
+    """graph itself, or one error that lists every obstacle."""
+    found = obstacles(graph)
+    if found:
+        rest = f"; and {len(found) - LISTED} more" if len(found) > LISTED else ""
+        hint = "`tinyptq ops` lists what is supported"
+        raise TinyptqError("unsupported", "; ".join(found[:LISTED]) + rest, where=graph.name, hint=hint)
+    return graph
+
+
+def boundary_obstacles(graph: Graph) -> Iterator[tuple[str, str]]:
+    """(what, where) at the graph's inputs and outputs."""
+    for name in graph.inputs:
+        shape = graph.tensors[name].shape
+        if not shape or shape[0] != 1:
+            yield f"input of shape {list(shape)}: the first axis must be a batch of 1", f"input '{name}'"
+    for name in graph.outputs:
+        if graph.producer(name) is None:
+            yield "output does not depend on any operator", f"output '{name}'"
+
+
+def dtype_obstacles(graph: Graph) -> Iterator[tuple[str, str]]:
+    """(what, where) for tensors that are not float32; operators already refused do not repeat it."""
+    seen: set[str] = set()
+    for node in graph.nodes:
+        if isinstance(node.attrs, Foreign):
+            continue
+        for name in (*node.inputs, *node.outputs):
+            tensor = graph.tensors[name]
+            if tensor.dtype != FLOAT32 and name not in seen:
+                seen.add(name)
+                yield dtype_sentence(tensor), f"tensor '{name}' of {node.source}"
+
+
+def dtype_sentence(tensor: Tensor) -> str:
+    if tensor.qparams is not None:
+        return f"tensor is already quantized to {tensor.dtype}, a float model is needed"
+    return f"tensor is {tensor.dtype}, not float32"
+
+
+def node_obstacles(graph: Graph) -> Iterator[tuple[str, str]]:
+    """(what, where) for operators that do not exist here, or not in this form."""
+    for node in graph.nodes:
+        if isinstance(node.attrs, Foreign):
+            yield f"{node.attrs.builtin}: {node.attrs.reason}", node.source
+            continue
+        for constraint in BY_NAME[node.op].constraints:
+            if not holds(constraint, graph, node):
+                yield f"{node.op.upper()} needs: {' '.join((constraint.__doc__ or '').split())}", node.source
+
+
+def holds(constraint: Constraint, graph: Graph, node: Node) -> bool:
+    """A predicate that cannot even be asked (an operand or axis is absent) does not hold."""
+    try:
+        return constraint(graph, node)
+    except (IndexError, TypeError, AttributeError):
+        return False
