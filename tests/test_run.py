@@ -77,7 +77,7 @@ def test_total_is_what_the_emulator_itself_logs(name: str, tmp_path: Path) -> No
     counts = profile_firmware(case.board, case.images.elf, case.images.trace_elf, samples(2), BYTES, LAYERS)
     assert inside > 10_000
     assert 0 <= counts.total - inside <= 6
-    assert abs(counts.total - sum(counts.layers)) < 20  # the layers are measured in the image that has hooks
+    assert abs(counts.total - sum(counts.layers)) < 40  # the layers are measured in the image that has hooks
 
 
 def test_a_counter_that_does_not_count_instructions_is_refused() -> None:
@@ -175,6 +175,6 @@ def test_a_board_without_a_runner_says_so() -> None:
 
 def test_an_image_that_hangs_is_ended() -> None:
     case = built("host")
-    board = replace(case.board, run=("sh", "-c", "sleep 5 # {elf}"))
+    board = replace(case.board, run=("/bin/sh", "-c", "while :; do :; done # {elf}"))
     with pytest.raises(TinyptqError, match=r"did not end within 0.2 s"):
         run_firmware(board, case.images.elf, samples(2), BYTES, LAYERS, timeout_s=0.2)

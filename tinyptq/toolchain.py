@@ -76,7 +76,7 @@ def find_compiler(board: Board) -> Compiler:
         argv = (sys.executable, "-m", "ziglang", "cc")
         # zig leaves its own integer helpers out together with the start files when told -nostdlib
         link = () if board.is_host else tuple(flag for flag in LINK if flag != "-nostdlib")
-        return Compiler("zig cc", argv, (*board.zig_flags, *STANDARD, *bare, *WARNINGS), link, ())
+        return Compiler("zig cc", argv, (*board.zig_flags, "-g0", *STANDARD, *bare, *WARNINGS), link, ())
     wanted = "cc" if board.is_host else f"{board.prefix}gcc"
     zig = " or: pip install 'tinyptq[toolchain]'" if board.zig_flags else ""
     message = f"no C compiler for board '{board.name}': {wanted} is not on PATH"
