@@ -45,7 +45,7 @@ def requantize(
     dtype: type = np.int8,
     bias: Array | None = None,
 ) -> Array:
-    """clamp(MBQM(accumulator + bias, multiplier, shift) + zero_point): accumulator [..., channels] of exact integers.
+    """clamp(MBQM(accumulator + bias) + zero_point): accumulator [..., channels] of exact integers.
 
     multiplier, shift, bias: [channels] or [1]. Source: ARITHMETIC contract, gemmlowp double rounding.
     """
@@ -62,8 +62,7 @@ def requantize(
             x += bias
         rescale(x, scratch[: len(block)], multiplier, shift)
         x += zero_point
-        np.maximum(x, low, out=x)
-        np.minimum(x, high, out=x)
+        np.clip(x, low, high, out=x)
         out[start : start + step] = x
     return out.reshape(accumulator.shape)
 
