@@ -1,0 +1,219 @@
+"""Kernels for Arm Helium (Cortex-M55 and later): 128-bit vectors of int8, VMLADAVA into scalar accumulators.
+
+1x1 convolution: a tile is 2 pixels × 4 output channels. Each of the 8 accumulators is a general register, because
+VMLADAVA adds 16 products into one; it must have an even number, and there are exactly 8 of those. Output channels
+are the outer loop, so bias, multiplier and shift of the four channels stay in q5-q7 for all pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from tinyptq.graph import Array
+from tinyptq.kernels.base import Cost, Kernel
+from tinyptq.kernels.proofs import (
+    accumulator_bound,
+    group_starts,
+    is_pointwise,
+    right_shifts,
+    rounds_half_up,
+)
+from tinyptq.kernels.schedule import Multiply, interleave
+from tinyptq.ops.conv_2d import Conv2DInt8
+
+LANES = 16  # int8 per vector
+CHANNELS = 4  # output channels of a tile
+PIXELS = 2  # pixels of a tile
+ACCUMULATORS = (("r0", "r2", "r4", "r6"), ("r8", "r10", "r12", "lr"))  # [pixel][channel]
+FIRST, SECOND, WEIGHTS = "r1", "r3", "r11"  # pointers: two pixels, packed weights
+VECTORS = ("q0", "q1", "q2", "q3", "q4")
+WORD_REACH = 508  # largest immediate offset of VLDRW
+BYTE_REACH = 127  # largest immediate offset of VLDRB and VSTRB
+STRAIGHT_VECTORS = 8  # more are chunked: C99 knows string literals of up to 4095 characters
+MAX_INPUT_CHANNELS = 1024  # the tile is straight-line code: 56 bytes per 16 input channels
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Straight-line code for some vectors of input, repeated."""
+
+    repeat: int
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PointwiseTile:
+    """What templates/kernels/conv_2d/arm_mve_1x1.c.j2 looks up besides the params.
+
+    groups        groups of 4 output channels.  last_channel: where the last one starts.
+    group_bytes   packed weights of a group.
+    centre        where the weight pointer stands in a group so that immediate offsets reach all of it.
+    lanes         input channels when they do not fill one vector, else 0.
+    chunks        the scheduled loads and multiplies.
+    advance       instructions that move the pointers on to the next two pixels.
+    post_output   increment of the output pointer within a store, 0 when it does not fit the instruction.
+    half_up       ties below zero may round up.
+    """
+
+    inputs: int
+    outputs: int
+    width: int
+    group_bytes: int
+    centre: int
+    lanes: int
+    chunks: tuple[Chunk, ...]
+    advance: tuple[str, ...]
+    post_output: int
+    half_up: bool
+
+    @property
+    def groups(self) -> int:
+        return len(group_starts(self.outputs, CHANNELS))
+
+    @property
+    def last_channel(self) -> int:
+        return self.outputs - CHANNELS
+
+    @property
+    def row_input_bytes(self) -> int:
+        return self.width * self.inputs
+
+    @property
+    def row_output_bytes(self) -> int:
+        return self.width * self.outputs
+
+    @property
+    def instructions(self) -> int:
+        """Of one pass of the loop."""
+        multiply = sum(chunk.repeat * len(chunk.lines) for chunk in self.chunks)
+        return multiply + len(self.advance) + (18 if self.half_up else 22) + (2 if self.post_output else 4)
+
+
+def supports(params: Conv2DInt8) -> bool:
+    """Two pixels in every block of rows, four channels, right shifts that the short requantization covers."""
+    right = right_shifts(params)
+    return (
+        is_pointwise(params)
+        and params.input_shape[2] >= PIXELS
+        and params.output_shape[3] >= CHANNELS
+        and params.input_shape[3] <= MAX_INPUT_CHANNELS
+        and bool((right >= 1).all() and (right <= 31).all())
+        and bool((params.multiplier >= 0).all())
+        and bool((accumulator_bound(params) < 2**31 - 1).all())
+    )
+
+
+def pack(params: Conv2DInt8) -> Mapping[str, Array]:
+    """Weights as the tile loads them; bias, multiplier and shift of a group next to each other.
+
+    weights:    int8 [groups, vectors of 16 inputs, 4 channels, 16], zero where a lane holds nothing to be added.
+    parameters: int32 [groups, (bias, multiplier, shift), 4].
+    """
+    starts = group_starts(params.output_shape[3], CHANNELS)
+    channels = np.array(starts)[:, None] + np.arange(CHANNELS)  # [groups, 4]
+    inputs = params.input_shape[3]
+    rows = np.pad(params.weights.reshape(-1, inputs), ((0, 0), (0, max(LANES - inputs, 0))))
+    vectors = [rows[:, start : start + LANES].copy() for start in vector_starts(inputs)]
+    vectors[-1][:, : LANES * len(vectors) - max(inputs, LANES)] = 0  # lanes the vector before has added already
+    weights = np.stack(vectors, axis=1)[channels].transpose(0, 2, 1, 3)
+    quantization = np.stack([params.folded_bias, params.multiplier, -right_shifts(params)])  # [3, out]
+    return {
+        "weights": np.ascontiguousarray(weights),
+        "parameters": np.ascontiguousarray(quantization[:, channels].transpose(1, 0, 2).astype(np.int32)),
+    }
+
+
+def vector_starts(inputs: int) -> list[int]:
+    """First input of each vector; the last vector is moved back to end with the pixel: nothing beyond is read."""
+    return group_starts(max(inputs, LANES), LANES)
+
+
+def details(params: Conv2DInt8) -> PointwiseTile:
+    inputs, outputs = params.input_shape[3], params.output_shape[3]
+    starts = vector_starts(inputs)
+    group_bytes = len(starts) * CHANNELS * LANES
+    straight = len(starts) <= STRAIGHT_VECTORS
+    centre = min(WORD_REACH, group_bytes // 2) // 4 * 4 if straight else None
+    steps = [b - a for a, b in pairwise([*starts, PIXELS * inputs])]
+    advance = [] if straight else [f"sub {WEIGHTS}, {WEIGHTS}, #{group_bytes}"]
+    if steps[-1] > BYTE_REACH:
+        advance += [f"add {pointer}, {pointer}, #{steps[-1]}" for pointer in (FIRST, SECOND)]
+        steps[-1] = 0
+    return PointwiseTile(
+        inputs=inputs,
+        outputs=outputs,
+        width=params.input_shape[2],
+        group_bytes=group_bytes,
+        centre=centre or 0,
+        lanes=inputs if inputs < LANES else 0,
+        chunks=chunks(steps, inputs < LANES, centre),
+        advance=tuple(advance),
+        post_output=outputs if outputs <= BYTE_REACH else 0,
+        half_up=rounds_half_up(params),
+    )
+
+
+def chunks(steps: Sequence[int], predicated: bool, centre: int | None) -> tuple[Chunk, ...]:
+    """The multiplies of a tile: all at once, or two vectors, two vectors repeated, and the remaining two or three.
+
+    steps: how far the pixel pointers move after each vector.
+    """
+    if centre is not None:
+        return (Chunk(1, multiply(steps, predicated, centre, "vmladav.s8")),)
+    rest = 2 + len(steps) % 2
+    return (
+        Chunk(1, multiply(steps[:2], predicated, None, "vmladav.s8")),
+        Chunk((len(steps) - rest) // 2 - 1, multiply(steps[2:4], predicated, None, "vmladava.s8")),
+        Chunk(1, multiply(steps[-rest:], predicated, None, "vmladava.s8")),
+    )
+
+
+def multiply(steps: Sequence[int], predicated: bool, centre: int | None, first: str) -> tuple[str, ...]:
+    """Scheduled loads and multiplies of consecutive vectors; centre None: the weight pointer moves, too.
+
+    Pixels are read by VLDRB, which has no alignment to keep.
+    """
+    loads: dict[str, tuple[str, ...]] = {}
+    multiplies = []
+    for vector, step in enumerate(steps):
+        for pixel, pointer in enumerate((FIRST, SECOND)):
+            address = f"{{register}}, [{pointer}], #{step}" if step else f"{{register}}, [{pointer}]"
+            plain, under_predicate = (f"vldrb.u8 {address}",), ("vpst", f"vldrbt.u8 {address}")
+            loads[f"x{pixel}.{vector}"] = under_predicate if predicated else plain
+        for channel in range(CHANNELS):
+            name = f"w{channel}.{vector}"
+            offset = LANES * (vector * CHANNELS + channel)
+            address = f"[{WEIGHTS}], #16" if centre is None else f"[{WEIGHTS}, #{offset - centre}]"
+            loads[name] = (f"vldrw.u32 {{register}}, {address}",)
+            multiplies += [Multiply(ACCUMULATORS[p][channel], f"x{p}.{vector}", name) for p in range(PIXELS)]
+    return interleave(multiplies, loads, VECTORS, first, "vmladava.s8")
+
+
+def cost(params: Conv2DInt8) -> Cost:
+    """Instructions of the loop, counted; the C around it costs about 40 per group (measured)."""
+    tile = details(params)
+    pixels = params.input_shape[1] * params.input_shape[2]
+    tiles = -(-pixels // PIXELS)
+    return Cost(
+        instructions=tile.groups * (tiles * tile.instructions + 40) + 60,
+        code_bytes=4 * tile.instructions + 200,
+    )
+
+
+KERNELS = (
+    Kernel(
+        op="conv_2d",
+        isa="arm_mve",
+        template="conv_2d/arm_mve_1x1.c.j2",
+        supports=supports,
+        pack=pack,
+        scratch=lambda params: 0,
+        by_rows=lambda params: True,
+        cost=cost,
+        details=details,
+    ),
+)
