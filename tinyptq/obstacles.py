@@ -19,7 +19,10 @@ PLACES = 6  # places spelled out per obstacle
 
 @dataclass(frozen=True)
 class Foreign:
-    """attrs of a node this compiler cannot run: what the file calls it, and why not."""
+    """attrs of a node this compiler cannot run: what the file calls it, and why not.
+
+    Such a node's op is no operator's name, so no pass takes it for one.
+    """
 
     builtin: str
     reason: str
@@ -60,7 +63,7 @@ def boundary_obstacles(graph: Graph) -> Iterator[tuple[str, str]]:
 
 
 def dtype_obstacles(graph: Graph) -> Iterator[tuple[str, str]]:
-    """(what, where) for tensors that are not float32; operators already refused do not repeat it."""
+    """(what, where) for tensors that are not float32 or not finite; operators already refused do not repeat it."""
     seen: set[str] = set()
     for node in graph.nodes:
         if isinstance(node.attrs, Foreign):
@@ -70,6 +73,8 @@ def dtype_obstacles(graph: Graph) -> Iterator[tuple[str, str]]:
             if tensor.dtype != FLOAT32 and name not in seen:
                 seen.add(name)
                 yield dtype_sentence(tensor), f"tensor '{name}' of {node.source}"
+            elif tensor.data is not None and not np.isfinite(tensor.data).all():
+                yield "constant holds infinity or not-a-number", f"tensor '{name}' of {node.source}"
 
 
 def dtype_sentence(tensor: Tensor) -> str:

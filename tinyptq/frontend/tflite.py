@@ -94,7 +94,7 @@ def refusal(operator: TfliteOperator, op: Op | None, oddities: dict[str, str]) -
 def foreign_node(operator: TfliteOperator, shown: str, reason: str, name: str, source: str) -> Node:
     inputs = names(tuple(tensor for tensor in operator.inputs if tensor is not None))
     attrs = Foreign(shown, reason)
-    return Node(operator.builtin.lower(), name, inputs, names(operator.outputs), attrs, source)
+    return Node(f"foreign {operator.builtin.lower()}", name, inputs, names(operator.outputs), attrs, source)
 
 
 def known_node(operator: TfliteOperator, op: Op, shown: str, name: str, source: str) -> Node:
@@ -110,8 +110,12 @@ def known_node(operator: TfliteOperator, op: Op, shown: str, name: str, source: 
     require(len(inputs) == len(kept), "an operand is absent before one that is present")
     shapes = op.infer_shapes(attrs, *(tensor.shape for tensor in inputs))
     declared = tuple(tensor.shape for tensor in operator.outputs)
+    reason = None
     if shapes != declared:
         reason = f"output shapes are {listed(shapes)}, the file declares {listed(declared)}"
+    if op.weight_axis is not None and len(inputs) > 2 and inputs[2].shape != (inputs[1].shape[op.weight_axis],):
+        reason = f"bias of shape {list(inputs[2].shape)} for weights of shape {list(inputs[1].shape)}"
+    if reason is not None:
         return foreign_node(operator, shown, reason, name, source)
     return Node(op.name, name, names(inputs), names(operator.outputs), attrs, source)
 

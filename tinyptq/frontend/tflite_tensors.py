@@ -76,7 +76,7 @@ def unique(names: Iterable[str]) -> list[str]:
         counts[name] += 1
         while counts[name] > 1 and fresh in taken:
             fresh = f"{name}_{counts[name]}"
-            counts[name] += 1
+            counts[name] += fresh in taken
         taken.add(fresh)
         result.append(fresh)
     return result

@@ -60,7 +60,7 @@ def folded(graph: Graph, layer: Node, node: Node, values: Array) -> Graph:
         new += [] if bias is None or bias.data is None else [own(graph, bias, bias.data * operand)]
     else:
         before = 0.0 if bias is None or bias.data is None else bias.data.astype(np.float64)
-        stem = bias or Tensor(f"{layer.name}_bias", (channels,), FLOAT32)
+        stem = bias or Tensor(fresh_name(graph, f"{layer.name}_bias"), (channels,), FLOAT32)
         new = [weights, own(graph, stem, before + operand)]
     attrs = replace(layer.attrs, activation=node.attrs.activation)
     inputs = (layer.inputs[0], *(tensor.name for tensor in new))
