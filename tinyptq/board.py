@@ -82,6 +82,16 @@ class Board:
         return not self.memory
 
 
+def limits(board: Board) -> dict[str, int | None]:
+    """Bytes of flash, RAM and stack the board has; None on the host, where nobody counts."""
+    if board.is_host:
+        return {"flash_bytes": None, "ram_bytes": None, "stack_bytes": None}
+    flash = {board.place[place] for place in ("vectors", "text", "weights")}
+    ram = {board.place[place] for place in ("arena", "data", "stack")}
+    total = {key: sum(board.memory[name].size for name in names) for key, names in (("flash", flash), ("ram", ram))}
+    return {"flash_bytes": total["flash"], "ram_bytes": total["ram"], "stack_bytes": board.stack_bytes}
+
+
 @dataclass(frozen=True)
 class _Table:
     """A TOML table that remembers its file and path, so that complaints can name them."""

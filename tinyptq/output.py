@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tinyptq.errors import TinyptqError
 
@@ -30,12 +31,21 @@ def new_folder(directory: Path) -> Iterator[Path]:
         partial.chmod(0o755)
         yield partial
         require_replaceable(directory)
-        if directory.exists():
-            shutil.rmtree(directory)
-        partial.rename(directory)
+        replace(directory, partial)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def replace(directory: Path, partial: Path) -> None:
+    """partial becomes directory; an earlier build steps aside first, so that no half of one is ever there."""
+    if not directory.exists():
+        partial.rename(directory)
+        return
+    aside = partial.with_name(f"{partial.name}.old")
+    directory.rename(aside)
+    partial.rename(directory)
+    shutil.rmtree(aside)
 
 
 def require_replaceable(directory: Path) -> None:
@@ -43,20 +53,38 @@ def require_replaceable(directory: Path) -> None:
         return
     if not directory.is_dir():
         raise TinyptqError("bad-output", "is a file", where=str(directory), hint="-o names a folder")
-    if any(directory.iterdir()) and not is_earlier_build(directory):
+    foreign = foreign_file(directory)
+    if foreign is not None:
         raise TinyptqError(
             "output-exists",
-            "folder holds files that tinyptq did not write",
+            f"folder holds files that tinyptq did not write, such as '{foreign}'",
             where=str(directory),
             hint="choose another with -o, or empty it",
         )
 
 
+def foreign_file(directory: Path) -> str | None:
+    """A file that is not part of an earlier build (nor of a `make` in it), None when all may be replaced."""
+    ours = set(earlier_build(directory).get("files", ()))
+    for path in sorted(directory.rglob("*")):
+        name = path.relative_to(directory).as_posix()
+        made = bool(ours) and name.startswith(("obj/", "bin/"))
+        if name not in ours and not made and (path.is_symlink() or not path.is_dir()):
+            return name
+    return None
+
+
 def is_earlier_build(directory: Path) -> bool:
+    return bool(earlier_build(directory))
+
+
+def earlier_build(directory: Path) -> dict[str, Any]:
+    """The report of the build that lies in directory, {} when none does."""
     try:
-        return "tinyptq" in json.loads((directory / MARKER).read_text())
-    except (OSError, ValueError, TypeError):
-        return False
+        report = json.loads((directory / MARKER).read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return report if isinstance(report, dict) and "tinyptq" in report else {}
 
 
 def write_files(directory: Path, files: Mapping[str, str]) -> None:

@@ -28,3 +28,8 @@ def firmware() -> Path:
 def boards() -> Path:
     """Folder of the boards, one TOML file each."""
     return _share() / "boards"
+
+
+def examples() -> Path:
+    """Folder of the examples `tinyptq demo` builds."""
+    return _share() / "examples"

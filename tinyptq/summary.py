@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tinyptq.board import Board
+from tinyptq.board import Board, limits
 from tinyptq.emit.c import weights_bytes
 from tinyptq.ops import BY_NAME
 from tinyptq.plan.types import Plan
@@ -46,6 +46,7 @@ def make_report(
         "flash_bytes": images.sizes.flash_bytes,
         "ram_bytes": images.sizes.ram_bytes,
         "stack_bytes": verification.stack_bytes,
+        "limits": limits(board),
         "macs": sum(BY_NAME[layer.op].work(layer.params).macs for layer in program.layers),
         "inputs": [port(program.values[name]) for name in program.inputs],
         "outputs": [port(program.values[name]) for name in program.outputs],
@@ -87,7 +88,11 @@ def finite(value: float | None) -> float | None:
 
 
 def write_report(report: Report, path: Path) -> None:
-    path.write_text(json.dumps(report, indent=1, ensure_ascii=True) + "\n", newline="\n")
+    """report.json; its key "files" lists the folder, so that a later build knows what it may replace."""
+    folder = path.parent
+    files = {path.name, *(p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir())}
+    text = json.dumps({**report, "files": sorted(files)}, indent=1, ensure_ascii=True)
+    path.write_text(text + "\n", newline="\n")
 
 
 def read_report(directory: Path) -> Report:

@@ -27,10 +27,10 @@ PARALLEL = 2
 TIMEOUT_S = 300
 _OVERFLOW = re.compile(r"region [`'\"]?(\w+)['\"]?:? overflowed by (\d+) bytes")
 _COMPLAINT = re.compile(r"^(?!collect2).*(error|undefined|cannot find)", re.IGNORECASE)
-_DEBIAN_PACKAGES = {
+DEBIAN_PACKAGES = {
     "arm-none-eabi-gcc": "gcc-arm-none-eabi",
     "riscv64-unknown-elf-gcc": "gcc-riscv64-unknown-elf",
-    "cc": "gcc",
+    "cc": "gcc libc6-dev",
     "qemu-system-arm": "qemu-system-arm",
     "qemu-system-riscv32": "qemu-system-misc",
 }
@@ -61,7 +61,7 @@ class Images:
 
 def install_line(program: str) -> str:
     """The command that installs a program on Debian and its like."""
-    return f"sudo apt-get install {_DEBIAN_PACKAGES.get(program, program)}"
+    return f"sudo apt-get install {DEBIAN_PACKAGES.get(program, program)}"
 
 
 def find_compiler(board: Board) -> Compiler:

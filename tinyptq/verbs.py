@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from tinyptq.board import Board, load_board
 from tinyptq.errors import EXIT_USAGE, TinyptqError
 from tinyptq.graph import Array
 from tinyptq.ops import BY_NAME
-from tinyptq.output import MARKER, is_earlier_build
+from tinyptq.output import MARKER, earlier_build, is_earlier_build
 from tinyptq.pipeline import Progress, silent
 from tinyptq.program import Program
 from tinyptq.prove import Verification, output_bytes, pack, runner_name, verify_firmware
@@ -46,7 +46,8 @@ def open_folder(directory: Path) -> Folder:
         raise TinyptqError(
             "no-build", f"no {MARKER} of a tinyptq build here", where=str(directory), hint="run tinyptq build first"
         )
-    return Folder(directory, store.load_program(directory / "program.npz"), load_board(str(directory / "board.toml")))
+    board = replace(load_board(str(directory / "board.toml")), name=str(earlier_build(directory).get("board")))
+    return Folder(directory, store.load_program(directory / "program.npz"), board)
 
 
 def verify(
