@@ -9,7 +9,7 @@ from tinyptq.graph import Graph, Node, QParams
 from tinyptq.ops import BY_NAME
 from tinyptq.ops.base import FREE, SAME
 from tinyptq.ptq.calibration import RANDOM_WARNING, CalibrationSet, batches
-from tinyptq.ptq.observers import Observer, make_observer
+from tinyptq.ptq.observers import MinMax, Observer, make_observer
 from tinyptq.ptq.ranges import activation_qparams, bias_choice, quantize_array, weight_choice
 from tinyptq.ptq.recipe import ActivationChoice, ConstantChoice, Recipe
 
@@ -27,9 +27,13 @@ def quantize(graph: Graph, calibration: CalibrationSet, observer: str, progress:
 def observe(
     graph: Graph, calibration: CalibrationSet, observer: str, progress: Progress
 ) -> dict[str, tuple[float, float]]:
-    """(low, high) of every tensor that is not constant, over the whole calibration set."""
+    """(low, high) of every tensor that is not constant, over the whole calibration set.
+
+    Inputs keep their full range: pixels and dequantized features lie on a grid that clipping would miss.
+    """
     names = [name for name in graph.tensors if not graph.is_constant(name)]
     observers: dict[str, Observer] = {name: make_observer(observer) for name in names}
+    observers.update({name: MinMax() for name in graph.inputs})
     done = 0
     for batch in batches(calibration):
         for name, values in iterate_float(graph, batch):
