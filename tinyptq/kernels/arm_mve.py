@@ -1,8 +1,9 @@
 """Kernels for Arm Helium (Cortex-M55 and later): 128-bit vectors of int8, VMLADAVA into scalar accumulators.
 
-1x1 convolution: a tile is 2 pixels × 4 output channels. Each of the 8 accumulators is a general register, because
-VMLADAVA adds 16 products into one; it must have an even number, and there are exactly 8 of those. Output channels
-are the outer loop, so bias, multiplier and shift of the four channels stay in q5-q7 for all pixels.
+1x1 convolution, fully connected: a tile is 2 pixels × 4 output channels. Each of the 8 accumulators is a general
+register, because VMLADAVA adds 16 products into one; it must have an even number, and there are exactly 8 of those.
+Output channels are the outer loop, so bias, multiplier and shift of the four channels stay in q5-q7 for all pixels.
+Where a call may have a single pixel, the tile is 1 pixel × 4 channels.
 """
 
 from __future__ import annotations
@@ -19,22 +20,27 @@ from tinyptq.kernels.proofs import (
     accumulator_bound,
     group_starts,
     is_pointwise,
+    pointwise,
     right_shifts,
     rounds_half_up,
 )
 from tinyptq.kernels.schedule import Multiply, interleave
 from tinyptq.ops.conv_2d import Conv2DInt8
+from tinyptq.ops.fully_connected import FullyConnectedInt8
+
+Params = Conv2DInt8 | FullyConnectedInt8
 
 LANES = 16  # int8 per vector
 CHANNELS = 4  # output channels of a tile
-PIXELS = 2  # pixels of a tile
+PIXELS = 2  # pixels of a tile, at most
 ACCUMULATORS = (("r0", "r2", "r4", "r6"), ("r8", "r10", "r12", "lr"))  # [pixel][channel]
-FIRST, SECOND, WEIGHTS = "r1", "r3", "r11"  # pointers: two pixels, packed weights
+POINTERS = ("r1", "r3")  # to the pixels
+WEIGHTS = "r11"
 VECTORS = ("q0", "q1", "q2", "q3", "q4")
 WORD_REACH = 508  # largest immediate offset of VLDRW
 BYTE_REACH = 127  # largest immediate offset of VLDRB and VSTRB
 STRAIGHT_VECTORS = 8  # more are chunked: C99 knows string literals of up to 4095 characters
-MAX_INPUT_CHANNELS = 1024  # the tile is straight-line code: 56 bytes per 16 input channels
+MAX_INPUTS = 1024  # the tile is straight-line code: 56 bytes per 16 input channels
 
 
 @dataclass(frozen=True)
@@ -49,19 +55,21 @@ class Chunk:
 class PointwiseTile:
     """What templates/kernels/conv_2d/arm_mve_1x1.c.j2 looks up besides the params.
 
-    groups        groups of 4 output channels.  last_channel: where the last one starts.
-    group_bytes   packed weights of a group.
+    pixels        of a tile.  row_pixels: a call computes a multiple of these.  by_rows: a call is told its rows.
+    group_bytes   packed weights of a group of 4 output channels.
     centre        where the weight pointer stands in a group so that immediate offsets reach all of it.
     lanes         input channels when they do not fill one vector, else 0.
     chunks        the scheduled loads and multiplies.
-    advance       instructions that move the pointers on to the next two pixels.
+    advance       instructions that move the pointers on to the next pixels.
     post_output   increment of the output pointer within a store, 0 when it does not fit the instruction.
     half_up       ties below zero may round up.
     """
 
     inputs: int
     outputs: int
-    width: int
+    pixels: int
+    row_pixels: int
+    by_rows: bool
     group_bytes: int
     centre: int
     lanes: int
@@ -80,47 +88,49 @@ class PointwiseTile:
 
     @property
     def row_input_bytes(self) -> int:
-        return self.width * self.inputs
+        return self.row_pixels * self.inputs
 
     @property
     def row_output_bytes(self) -> int:
-        return self.width * self.outputs
+        return self.row_pixels * self.outputs
 
     @property
     def instructions(self) -> int:
         """Of one pass of the loop."""
         multiply = sum(chunk.repeat * len(chunk.lines) for chunk in self.chunks)
-        return multiply + len(self.advance) + (18 if self.half_up else 22) + (2 if self.post_output else 4)
+        per_pixel = (6 if self.half_up else 8) + (1 if self.post_output else 2)
+        return multiply + len(self.advance) + 6 + self.pixels * per_pixel + (self.pixels - 1)
 
 
-def supports(params: Conv2DInt8) -> bool:
-    """Two pixels in every block of rows, four channels, right shifts that the short requantization covers."""
-    right = right_shifts(params)
+def supports(params: Params) -> bool:
+    """Four channels, right shifts and accumulators that the short requantization covers."""
+    if not is_pointwise(params):
+        return False
+    layer = pointwise(params)
+    right = right_shifts(layer)
     return (
-        is_pointwise(params)
-        and params.input_shape[2] >= PIXELS
-        and params.output_shape[3] >= CHANNELS
-        and params.input_shape[3] <= MAX_INPUT_CHANNELS
+        layer.outputs >= CHANNELS
+        and layer.inputs <= MAX_INPUTS
         and bool((right >= 1).all() and (right <= 31).all())
-        and bool((params.multiplier >= 0).all())
-        and bool((accumulator_bound(params) < 2**31 - 1).all())
+        and bool((layer.multiplier >= 0).all())
+        and bool((accumulator_bound(layer) < 2**31 - 1).all())
     )
 
 
-def pack(params: Conv2DInt8) -> Mapping[str, Array]:
+def pack(params: Params) -> Mapping[str, Array]:
     """Weights as the tile loads them; bias, multiplier and shift of a group next to each other.
 
     weights:    int8 [groups, vectors of 16 inputs, 4 channels, 16], zero where a lane holds nothing to be added.
     parameters: int32 [groups, (bias, multiplier, shift), 4].
     """
-    starts = group_starts(params.output_shape[3], CHANNELS)
-    channels = np.array(starts)[:, None] + np.arange(CHANNELS)  # [groups, 4]
-    inputs = params.input_shape[3]
-    rows = np.pad(params.weights.reshape(-1, inputs), ((0, 0), (0, max(LANES - inputs, 0))))
-    vectors = [rows[:, start : start + LANES].copy() for start in vector_starts(inputs)]
-    vectors[-1][:, : LANES * len(vectors) - max(inputs, LANES)] = 0  # lanes the vector before has added already
+    layer = pointwise(params)
+    channels = np.array(group_starts(layer.outputs, CHANNELS))[:, None] + np.arange(CHANNELS)  # [groups, 4]
+    rows = np.pad(layer.weights, ((0, 0), (0, max(LANES - layer.inputs, 0))))
+    vectors = [rows[:, start : start + LANES].copy() for start in vector_starts(layer.inputs)]
+    vectors[-1][:, : LANES * len(vectors) - rows.shape[1]] = 0  # lanes the vector before has added already
     weights = np.stack(vectors, axis=1)[channels].transpose(0, 2, 1, 3)
-    quantization = np.stack([params.folded_bias, params.multiplier, -right_shifts(params)])  # [3, out]
+    multiplier = np.broadcast_to(layer.multiplier, (layer.outputs,))
+    quantization = np.stack([layer.folded_bias, multiplier, -right_shifts(layer)])  # [3, out]
     return {
         "weights": np.ascontiguousarray(weights),
         "parameters": np.ascontiguousarray(quantization[:, channels].transpose(1, 0, 2).astype(np.int32)),
@@ -132,47 +142,58 @@ def vector_starts(inputs: int) -> list[int]:
     return group_starts(max(inputs, LANES), LANES)
 
 
-def details(params: Conv2DInt8) -> PointwiseTile:
-    inputs, outputs = params.input_shape[3], params.output_shape[3]
-    starts = vector_starts(inputs)
+def details(params: Params) -> PointwiseTile:
+    layer = pointwise(params)
+    pixels = min(PIXELS, layer.row_pixels)
+    starts = vector_starts(layer.inputs)
     group_bytes = len(starts) * CHANNELS * LANES
     straight = len(starts) <= STRAIGHT_VECTORS
     centre = min(WORD_REACH, group_bytes // 2) // 4 * 4 if straight else None
-    steps = [b - a for a, b in pairwise([*starts, PIXELS * inputs])]
+    steps = [b - a for a, b in pairwise([*starts, pixels * layer.inputs])]
     advance = [] if straight else [f"sub {WEIGHTS}, {WEIGHTS}, #{group_bytes}"]
     if steps[-1] > BYTE_REACH:
-        advance += [f"add {pointer}, {pointer}, #{steps[-1]}" for pointer in (FIRST, SECOND)]
+        advance += [f"add {pointer}, {pointer}, #{steps[-1]}" for pointer in POINTERS[:pixels]]
         steps[-1] = 0
     return PointwiseTile(
-        inputs=inputs,
-        outputs=outputs,
-        width=params.input_shape[2],
+        inputs=layer.inputs,
+        outputs=layer.outputs,
+        pixels=pixels,
+        row_pixels=layer.row_pixels,
+        by_rows=layer.by_rows,
         group_bytes=group_bytes,
         centre=centre or 0,
-        lanes=inputs if inputs < LANES else 0,
-        chunks=chunks(steps, inputs < LANES, centre),
+        lanes=layer.inputs if layer.inputs < LANES else 0,
+        chunks=chunks(Walk(pixels, layer.inputs < LANES), steps, centre),
         advance=tuple(advance),
-        post_output=outputs if outputs <= BYTE_REACH else 0,
-        half_up=rounds_half_up(params),
+        post_output=layer.outputs if layer.outputs <= BYTE_REACH else 0,
+        half_up=rounds_half_up(layer),
     )
 
 
-def chunks(steps: Sequence[int], predicated: bool, centre: int | None) -> tuple[Chunk, ...]:
+@dataclass(frozen=True)
+class Walk:
+    """How a tile reads: this many pixels side by side, under a predicate or not."""
+
+    pixels: int
+    predicated: bool
+
+
+def chunks(walk: Walk, steps: Sequence[int], centre: int | None) -> tuple[Chunk, ...]:
     """The multiplies of a tile: all at once, or two vectors, two vectors repeated, and the remaining two or three.
 
     steps: how far the pixel pointers move after each vector.
     """
     if centre is not None:
-        return (Chunk(1, multiply(steps, predicated, centre, "vmladav.s8")),)
+        return (Chunk(1, multiply(walk, steps, centre, "vmladav.s8")),)
     rest = 2 + len(steps) % 2
     return (
-        Chunk(1, multiply(steps[:2], predicated, None, "vmladav.s8")),
-        Chunk((len(steps) - rest) // 2 - 1, multiply(steps[2:4], predicated, None, "vmladava.s8")),
-        Chunk(1, multiply(steps[-rest:], predicated, None, "vmladava.s8")),
+        Chunk(1, multiply(walk, steps[:2], None, "vmladav.s8")),
+        Chunk((len(steps) - rest) // 2 - 1, multiply(walk, steps[2:4], None, "vmladava.s8")),
+        Chunk(1, multiply(walk, steps[-rest:], None, "vmladava.s8")),
     )
 
 
-def multiply(steps: Sequence[int], predicated: bool, centre: int | None, first: str) -> tuple[str, ...]:
+def multiply(walk: Walk, steps: Sequence[int], centre: int | None, first: str) -> tuple[str, ...]:
     """Scheduled loads and multiplies of consecutive vectors; centre None: the weight pointer moves, too.
 
     Pixels are read by VLDRB, which has no alignment to keep.
@@ -180,40 +201,43 @@ def multiply(steps: Sequence[int], predicated: bool, centre: int | None, first: 
     loads: dict[str, tuple[str, ...]] = {}
     multiplies = []
     for vector, step in enumerate(steps):
-        for pixel, pointer in enumerate((FIRST, SECOND)):
+        for pixel, pointer in enumerate(POINTERS[: walk.pixels]):
             address = f"{{register}}, [{pointer}], #{step}" if step else f"{{register}}, [{pointer}]"
             plain, under_predicate = (f"vldrb.u8 {address}",), ("vpst", f"vldrbt.u8 {address}")
-            loads[f"x{pixel}.{vector}"] = under_predicate if predicated else plain
+            loads[f"x{pixel}.{vector}"] = under_predicate if walk.predicated else plain
         for channel in range(CHANNELS):
             name = f"w{channel}.{vector}"
             offset = LANES * (vector * CHANNELS + channel)
             address = f"[{WEIGHTS}], #16" if centre is None else f"[{WEIGHTS}, #{offset - centre}]"
             loads[name] = (f"vldrw.u32 {{register}}, {address}",)
-            multiplies += [Multiply(ACCUMULATORS[p][channel], f"x{p}.{vector}", name) for p in range(PIXELS)]
+            multiplies += [Multiply(ACCUMULATORS[p][channel], f"x{p}.{vector}", name) for p in range(walk.pixels)]
     return interleave(multiplies, loads, VECTORS, first, "vmladava.s8")
 
 
-def cost(params: Conv2DInt8) -> Cost:
-    """Instructions of the loop, counted; the C around it costs about 40 per group (measured)."""
-    tile = details(params)
-    pixels = params.input_shape[1] * params.input_shape[2]
-    tiles = -(-pixels // PIXELS)
+def cost(params: Params) -> Cost:
+    """Instructions of the loop, counted; the C around it costs about 28 per group, 52 for odd pixels (measured)."""
+    tile, layer = details(params), pointwise(params)
+    tiles = -(-layer.pixels // tile.pixels)
+    around = 28 + 24 * (layer.pixels % tile.pixels)
     return Cost(
-        instructions=tile.groups * (tiles * tile.instructions + 40) + 60,
-        code_bytes=4 * tile.instructions + 200,
+        instructions=tile.groups * (tiles * tile.instructions + around) + 40,
+        code_bytes=4 * tile.instructions + 300,
     )
 
 
-KERNELS = (
-    Kernel(
-        op="conv_2d",
+def kernel(op: str) -> Kernel:
+    """The same kernel serves two operators."""
+    return Kernel(
+        op=op,
         isa="arm_mve",
         template="conv_2d/arm_mve_1x1.c.j2",
         supports=supports,
         pack=pack,
         scratch=lambda params: 0,
-        by_rows=lambda params: True,
+        by_rows=lambda params: pointwise(params).by_rows,
         cost=cost,
         details=details,
-    ),
-)
+    )
+
+
+KERNELS = (kernel("conv_2d"), kernel("fully_connected"))

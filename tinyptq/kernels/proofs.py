@@ -1,49 +1,104 @@
-"""What a fast kernel must prove about a convolution before it may take a short cut, and shared packing helpers."""
+"""What fast kernels of matrix-like layers reason from: the layer as one matrix, and proofs that permit short cuts."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from tinyptq.graph import Array
 from tinyptq.ops.conv_2d import Conv2DInt8
+from tinyptq.ops.fully_connected import FullyConnectedInt8
 
 
-def is_pointwise(params: Conv2DInt8) -> bool:
-    """1x1 kernel, stride 1, no padding: every pixel on its own."""
+@dataclass(frozen=True, eq=False)
+class Pointwise:
+    """A matrix [outputs, inputs] applied to every pixel: a 1x1 convolution, or a fully connected layer.
+
+    rows, row_pixels: what a call computes is a multiple of row_pixels; by_rows: it is told which rows, else it is all.
+    """
+
+    rows: int
+    row_pixels: int
+    by_rows: bool
+    weights: Array  # int8 [outputs, inputs]
+    bias: Array  # int32 [outputs]
+    folded_bias: Array  # int32 [outputs], the input's zero point taken in
+    multiplier: Array  # int32 [outputs]
+    shift: Array  # int8 [outputs], positive is left
+    input_zero_point: int
+    output_zero_point: int
+    activation_min: int
+
+    @property
+    def outputs(self) -> int:
+        return int(self.weights.shape[0])
+
+    @property
+    def inputs(self) -> int:
+        return int(self.weights.shape[1])
+
+    @property
+    def pixels(self) -> int:
+        return self.rows * self.row_pixels
+
+
+def pointwise(params: Conv2DInt8 | FullyConnectedInt8) -> Pointwise:
+    """The matrix of a layer for which is_pointwise holds."""
+    by_rows = isinstance(params, Conv2DInt8)
+    return Pointwise(
+        rows=params.output_shape[1] if isinstance(params, Conv2DInt8) else 1,
+        row_pixels=params.output_shape[2] if isinstance(params, Conv2DInt8) else params.vectors,
+        by_rows=by_rows,
+        weights=params.weights.reshape(len(params.weights), -1),
+        bias=params.bias,
+        folded_bias=params.folded_bias,
+        multiplier=params.multiplier,
+        shift=params.shift,
+        input_zero_point=params.input_zero_point,
+        output_zero_point=params.output_zero_point,
+        activation_min=params.activation_min,
+    )
+
+
+def is_pointwise(params: Conv2DInt8 | FullyConnectedInt8) -> bool:
+    """Fully connected, or a 1x1 kernel with stride 1 and no padding: every pixel on its own."""
+    if isinstance(params, FullyConnectedInt8):
+        return True
     window = params.window
     return window.kernel == (1, 1) and window.stride == (1, 1) and not window.padded
 
 
-def accumulator_range(params: Conv2DInt8) -> tuple[Array, Array]:
+def accumulator_range(layer: Pointwise) -> tuple[Array, Array]:
     """(lowest, highest) value the accumulator can end with, per output channel, over every int8 input. int64 [out]"""
-    weights = params.weights.reshape(len(params.weights), -1).astype(np.int64)
-    low, high = -128 - params.input_zero_point, 127 - params.input_zero_point
-    bias = params.bias.astype(np.int64)
+    weights, bias = layer.weights.astype(np.int64), layer.bias.astype(np.int64)
+    at_lowest = weights * (-128 - layer.input_zero_point)
+    at_highest = weights * (127 - layer.input_zero_point)
     return (
-        bias + np.minimum(weights * low, weights * high).sum(axis=1),
-        bias + np.maximum(weights * low, weights * high).sum(axis=1),
+        bias + np.minimum(at_lowest, at_highest).sum(axis=1),
+        bias + np.maximum(at_lowest, at_highest).sum(axis=1),
     )
 
 
-def accumulator_bound(params: Conv2DInt8) -> Array:
+def accumulator_bound(layer: Pointwise) -> Array:
     """max |accumulator| per output channel. int64 [out]"""
-    lowest, highest = accumulator_range(params)
+    lowest, highest = accumulator_range(layer)
     return np.maximum(np.abs(lowest), np.abs(highest))
 
 
-def right_shifts(params: Conv2DInt8) -> Array:
-    """−shift; a zero multiplier gives 0 at any shift, so it gets 1 where it had none. int64 [out]"""
-    right = -params.shift.astype(np.int64)
-    return np.where((params.multiplier == 0) & (right < 1), 1, right)
+def right_shifts(layer: Pointwise) -> Array:
+    """−shift per output channel; a zero multiplier gives 0 at any shift, so it gets 1 where it had none. int64 [out]"""
+    right = np.broadcast_to(-layer.shift.astype(np.int64), (layer.outputs,))
+    return np.where((layer.multiplier == 0) & (right < 1), 1, right)
 
 
-def rounds_half_up(params: Conv2DInt8) -> bool:
+def rounds_half_up(layer: Pointwise) -> bool:
     """May ties below zero round either way?
 
     gemmlowp's last rounding takes ties away from zero, the instructions take them up; the two differ only for
     negative numbers. Under a clamp at or above the zero point (fused ReLU) every negative number ends as the clamp.
     """
-    return params.activation_min >= params.output_zero_point
+    return layer.activation_min >= layer.output_zero_point
 
 
 def group_starts(channels: int, size: int) -> list[int]:
