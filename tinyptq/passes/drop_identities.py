@@ -18,16 +18,11 @@ def drop_identities(graph: Graph) -> Graph:
     """Before: x → reshape to x's own shape (or relu of a relu, pad by nothing, · 1, + 0, 1x1 pool, quantize of
     floats) → y. After: readers of y read x; an output of the graph keeps its name.
     """
-    for node in graph.nodes:
-        if is_identity(graph, node):
-            graph = bypass_current(graph, node.outputs[0])
+    for output in [node.outputs[0] for node in graph.nodes if node.outputs]:
+        node = graph.producer(output)  # as earlier rewrites left it
+        if node is not None and is_identity(graph, node):
+            graph = bypass(graph, node) or graph
     return graph
-
-
-def bypass_current(graph: Graph, output: str) -> Graph:
-    """bypass of the node that writes output now: earlier rewrites may have replaced it."""
-    node = graph.producer(output)
-    return graph if node is None else bypass(graph, node) or graph
 
 
 def is_identity(graph: Graph, node: Node) -> bool:

@@ -38,6 +38,6 @@ def folded(graph: Graph, node: Node) -> Array | None:
     if any(values.dtype != FLOAT32 for values in operands) or output.dtype != FLOAT32:
         return None
     if node.op == "reshape":  # a constant has no batch axis to keep
-        return operands[0].reshape(output.shape)
+        return operands[0].reshape(output.shape) if operands[0].size == np.prod(output.shape) else None
     values = np.asarray(BY_NAME[node.op].run_float(node.attrs, *operands), FLOAT32)
     return values if values.shape == output.shape else None

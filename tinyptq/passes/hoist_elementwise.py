@@ -15,25 +15,26 @@ def hoist_elementwise(graph: Graph) -> Graph:
     """
     for output in [node.outputs[0] for node in graph.nodes if node.outputs]:
         node = graph.producer(output)
-        if node is not None:
-            graph = hoisted(graph, node)
+        while node is not None and (moved := hoisted(graph, node)) is not None:
+            graph, node = moved
     return graph
 
 
-def hoisted(graph: Graph, node: Node) -> Graph:
+def hoisted(graph: Graph, node: Node) -> tuple[Graph, Node] | None:
+    """The graph with node in front of the reshape it reads, and node as it is now; None where it must stay."""
     operand = movable_operand(graph, node)
     reshape = None if operand is None else private_producer(graph, operand)
     if reshape is None or reshape.op != "reshape" or graph.is_constant(reshape.inputs[0]):
-        return graph
+        return None
     assert operand is not None
     source, result = graph.tensors[reshape.inputs[0]], graph.tensors[node.outputs[0]]
     if result.shape != graph.tensors[operand].shape or not fits(graph, node, source):
-        return graph
+        return None
     between = Tensor(fresh_name(graph, f"{node.name}_hoisted"), source.shape, FLOAT32)
     inputs = tuple(source.name if name == operand else name for name in node.inputs)
     first = replace(node, inputs=inputs, outputs=(between.name,))
     last = replace(reshape, inputs=(between.name,), outputs=node.outputs)
-    return substitute(graph, {id(reshape): first, id(node): last}, (between,))
+    return substitute(graph, {id(reshape): first, id(node): last}, (between,)), first
 
 
 def movable_operand(graph: Graph, node: Node) -> str | None:
