@@ -1,0 +1,290 @@
+"""Keras layers with weights or an activation, one function per kind, and the table of all layers.
+
+A function takes a Call and returns the Value of its output. Kernel layouts: Keras convolutions are [kh, kw, in, out],
+depthwise ones [kh, kw, in, multiplier], dense ones [in, out]; ours are TFLite's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tinyptq.frontend import keras_shapes as shapes
+from tinyptq.frontend.keras_builder import Call, Value
+from tinyptq.frontend.keras_config import bad_config, entry, integers, number
+from tinyptq.graph import Array, Shape
+from tinyptq.ops.activation import NONE, RELU, RELU6, Clamp
+from tinyptq.ops.add import Add
+from tinyptq.ops.conv_2d import Conv2D
+from tinyptq.ops.depthwise_conv_2d import DepthwiseConv2D
+from tinyptq.ops.fully_connected import FullyConnected
+from tinyptq.ops.logistic import Logistic
+from tinyptq.ops.mul import Mul
+from tinyptq.ops.relu import Relu
+from tinyptq.ops.softmax import Softmax
+from tinyptq.ops.tanh import Tanh
+from tinyptq.ops.window import Window
+
+CLAMPS = {"linear": NONE, "relu": RELU, "relu6": RELU6}
+FUNCTIONS: Mapping[str, tuple[str, Any]] = {
+    "softmax": ("softmax", Softmax(1.0)),
+    "sigmoid": ("logistic", Logistic()),
+    "tanh": ("tanh", Tanh()),
+}
+
+
+def activation_name(config: Mapping[str, Any]) -> str:
+    value = config.get("activation")
+    return "linear" if value is None else str(value)
+
+
+def activated(call: Call, op: str, attrs: Callable[[Clamp], Any], inputs: tuple[str, ...]) -> str:
+    """The node op and the layer's own activation: a clamp is fused, anything else is a node behind it."""
+    name = activation_name(call.config)
+    if name in CLAMPS:
+        return call.emit(op, attrs(CLAMPS[name]), inputs)
+    linear = call.emit(op, attrs(NONE), inputs, "linear")
+    function, function_attrs = FUNCTIONS[name]
+    return call.emit(function, function_attrs, (linear,))
+
+
+def bias_shape(config: Mapping[str, Any], channels: int) -> dict[str, Shape]:
+    return {"bias": (channels,)} if config.get("use_bias", True) else {}
+
+
+def constants(call: Call, arrays: Mapping[str, Array]) -> tuple[str, ...]:
+    return tuple(call.constant(role, array) for role, array in arrays.items())
+
+
+def forward_kernel(kernel: Array) -> Array:
+    """[k, in, out] or [kh, kw, in, out] -> [out, kh, kw, in]; a 1-D kernel runs down the rows."""
+    four = kernel.reshape(kernel.shape[0], -1, *kernel.shape[-2:])
+    return four.transpose(3, 0, 1, 2)
+
+
+def depthwise_kernel(kernel: Array) -> Array:
+    """[k, in, m] or [kh, kw, in, m] -> [1, kh, kw, in · m]: output channel = input channel · m + index."""
+    four = kernel.reshape(kernel.shape[0], -1, *kernel.shape[-2:])
+    return four.reshape(1, four.shape[0], four.shape[1], -1)
+
+
+def convolution(call: Call) -> Value:
+    dims = shapes.dimensions(call)
+    x = call.ranked(dims + 2)
+    (filters,) = integers(call.config, "filters", 1)
+    window = shapes.convolution_window(call, x)
+    kernel = integers(call.config, "kernel_size", dims)
+    arrays = call.weights({"kernel": (*kernel, x.shape[-1], filters), **bias_shape(call.config, filters)})
+    arrays["kernel"] = forward_kernel(arrays["kernel"])
+    inputs = (call.image(x), *constants(call, arrays))
+    return shapes.spatial(call, activated(call, "conv_2d", lambda clamp: Conv2D(window, clamp), inputs))
+
+
+def depthwise(call: Call) -> Value:
+    dims = shapes.dimensions(call)
+    x = call.ranked(dims + 2)
+    channels = x.shape[-1]
+    (multiplier,) = integers(call.config, "depth_multiplier", 1, 1)
+    window = shapes.convolution_window(call, x)
+    kernel = integers(call.config, "kernel_size", dims)
+    arrays = call.weights({"kernel": (*kernel, channels, multiplier), **bias_shape(call.config, channels * multiplier)})
+    arrays["kernel"] = depthwise_kernel(arrays["kernel"])
+    inputs = (call.image(x), *constants(call, arrays))
+
+    def attrs(clamp: Clamp) -> DepthwiseConv2D:
+        return DepthwiseConv2D(window, multiplier, clamp)
+
+    return shapes.spatial(call, activated(call, "depthwise_conv_2d", attrs, inputs))
+
+
+def separable(call: Call) -> Value:
+    """A depthwise convolution without bias or activation, then a 1x1 convolution with both."""
+    dims = shapes.dimensions(call)
+    x = call.ranked(dims + 2)
+    channels = x.shape[-1]
+    (filters,) = integers(call.config, "filters", 1)
+    (multiplier,) = integers(call.config, "depth_multiplier", 1, 1)
+    window = shapes.convolution_window(call, x)
+    kernel = integers(call.config, "kernel_size", dims)
+    arrays = call.weights(
+        {
+            "depthwise": (*kernel, channels, multiplier),
+            "pointwise": (*(1,) * dims, channels * multiplier, filters),
+            **bias_shape(call.config, filters),
+        }
+    )
+    first = call.constant("depthwise", depthwise_kernel(arrays.pop("depthwise")))
+    arrays["pointwise"] = forward_kernel(arrays["pointwise"])
+    attrs = DepthwiseConv2D(window, multiplier, NONE)
+    middle = call.emit("depthwise_conv_2d", attrs, (call.image(x), first), "depthwise_output")
+    inputs = (middle, *constants(call, arrays))
+    return shapes.spatial(call, activated(call, "conv_2d", lambda clamp: Conv2D(Window((1, 1)), clamp), inputs))
+
+
+def dense(call: Call) -> Value:
+    x = call.input
+    (units,) = integers(call.config, "units", 1)
+    arrays = call.weights({"kernel": (x.shape[-1], units), **bias_shape(call.config, units)})
+    arrays["kernel"] = arrays["kernel"].T
+    inputs = (x.name, *constants(call, arrays))
+
+    def attrs(clamp: Clamp) -> FullyConnected:
+        return FullyConnected(clamp, keep_dims=len(x.shape) > 2)
+
+    return Value(activated(call, "fully_connected", attrs, inputs), (*x.shape[:-1], units))
+
+
+def affine(call: Call, scale: Array, shift: Array) -> Value:
+    """x · scale + shift as Mul and Add by constants; a pass folds them into the convolution before them."""
+    if not max(np.abs(scale).max(), np.abs(shift).max()) < np.finfo(np.float32).max:  # NaN fails too
+        raise bad_config("scales or shifts by a number beyond float32")
+    x = call.input
+    scaled = call.emit("mul", Mul(NONE), (x.name, call.constant("scale", scale)), "scaled")
+    return Value(call.emit("add", Add(NONE), (scaled, call.constant("shift", shift))), x.shape)
+
+
+def require_last_axis(call: Call) -> None:
+    axis = call.config.get("axis", -1)
+    axes = axis if isinstance(axis, list) else [axis]
+    if axes not in ([-1], [len(call.input.shape) - 1]):
+        raise bad_config(f"axis={axis!r:.40} on the shape {call.input.shape}, only the last axis works")
+
+
+def batch_normalization(call: Call) -> Value:
+    """γ (x − μ) / √(σ² + ε) + β in double, once."""
+    require_last_axis(call)
+    channels = call.input.shape[-1]
+    roles = ["gamma"] * bool(call.config.get("scale", True)) + ["beta"] * bool(call.config.get("center", True))
+    arrays = call.weights(dict.fromkeys((*roles, "moving_mean", "moving_variance"), (channels,)))
+    double = {role: array.astype(np.float64) for role, array in arrays.items()}
+    variance = double["moving_variance"] + number(call.config, "epsilon", 1e-3)
+    if (variance <= 0).any():
+        raise bad_config("a variance is negative")
+    scale = double.get("gamma", np.ones(channels)) / np.sqrt(variance)
+    return affine(call, scale, double.get("beta", np.zeros(channels)) - double["moving_mean"] * scale)
+
+
+def normalization(call: Call) -> Value:
+    """(x − mean) / max(√variance, 1e-7), the numbers adapted (in the weights) or given (in the configuration)."""
+    given = [call.config.get(key) for key in ("mean", "variance")]
+    if given != [None, None]:
+        mean, variance = (flat_numbers(value, call.input.shape[-1]) for value in given)
+    else:
+        axis = call.config.get("axis", -1)
+        if axis is not None:
+            require_last_axis(call)
+        shape = () if axis is None else (call.input.shape[-1],)
+        arrays = call.weights({"mean": shape, "variance": shape, "count": None})
+        mean, variance = (np.atleast_1d(arrays[role]).astype(np.float64) for role in ("mean", "variance"))
+    scale = 1.0 / np.maximum(np.sqrt(np.maximum(variance, 0.0)), 1e-7)
+    return affine(call, scale, -mean * scale)
+
+
+def flat_numbers(value: Any, channels: int) -> Array:
+    """A number, or one per channel with any number of brackets around, as float64 [1] or [channels]."""
+    while isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    items = value if isinstance(value, list) else [value]
+    if len(items) not in (1, channels):
+        raise bad_config(f"gives {len(items)} numbers for {channels} channels")
+    return np.array([number({"value": item}, "value") for item in items])
+
+
+def rescaling(call: Call) -> Value:
+    scale, shift = (np.array([number(call.config, key, default)]) for key, default in (("scale", None), ("offset", 0)))
+    return affine(call, scale, shift)
+
+
+def activation(call: Call) -> Value:
+    name = activation_name(call.config)
+    if name == "linear":
+        return call.input
+    op, attrs = ("relu", Relu(CLAMPS[name])) if name in CLAMPS else FUNCTIONS[name]
+    return Value(call.emit(op, attrs, (call.input.name,)), call.input.shape)
+
+
+def relu(call: Call) -> Value:
+    clamp = RELU if call.config.get("max_value") is None else Clamp(0.0, number(call.config, "max_value"))
+    return Value(call.emit("relu", Relu(clamp), (call.input.name,)), call.input.shape)
+
+
+def softmax(call: Call) -> Value:
+    require_last_axis(call)
+    return Value(call.emit("softmax", Softmax(1.0), (call.input.name,)), call.input.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """build: Call -> Value. limits: configuration key -> values that work, the default first."""
+
+    build: Callable[[Call], Value]
+    limits: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+
+IMAGE = {"data_format": ("channels_last", None)}
+PADDED = {**IMAGE, "padding": ("valid", "same")}
+CONV = {**PADDED, "groups": (1, None)}
+CAUSAL = {"padding": ("valid", "same", "causal")}
+NO_SLOPE = {"negative_slope": (0, None), "threshold": (0, None)}
+IDENTITIES = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout")
+
+LAYERS: Mapping[str, Layer] = {
+    "InputLayer": Layer(shapes.identity, {"sparse": (False, None), "ragged": (False, None)}),
+    "Conv2D": Layer(convolution, CONV),
+    "Conv1D": Layer(convolution, {**CONV, **CAUSAL}),
+    "DepthwiseConv2D": Layer(depthwise, PADDED),
+    "DepthwiseConv1D": Layer(depthwise, PADDED),
+    "SeparableConv2D": Layer(separable, CONV),
+    "SeparableConv1D": Layer(separable, {**CONV, **CAUSAL}),
+    "Dense": Layer(dense, {"lora_rank": (None,)}),
+    "BatchNormalization": Layer(batch_normalization, {"renorm": (False, None)}),
+    "Normalization": Layer(normalization, {"invert": (False, None)}),
+    "Rescaling": Layer(rescaling),
+    "Activation": Layer(activation),
+    "ReLU": Layer(relu, NO_SLOPE),
+    "Softmax": Layer(softmax),
+    "Add": Layer(shapes.add),
+    "Multiply": Layer(shapes.multiply),
+    "Concatenate": Layer(shapes.concatenate),
+    "Flatten": Layer(shapes.flatten, IMAGE),
+    "Reshape": Layer(shapes.reshape),
+    "ZeroPadding1D": Layer(shapes.zero_padding, IMAGE),
+    "ZeroPadding2D": Layer(shapes.zero_padding, IMAGE),
+    **{f"MaxPooling{n}D": Layer(shapes.max_pooling, PADDED) for n in (1, 2)},
+    **{f"AveragePooling{n}D": Layer(shapes.average_pooling, PADDED) for n in (1, 2)},
+    **{f"GlobalMaxPooling{n}D": Layer(shapes.global_max_pooling, IMAGE) for n in (1, 2)},
+    **{f"GlobalAveragePooling{n}D": Layer(shapes.global_average_pooling, IMAGE) for n in (1, 2)},
+    **{name: Layer(shapes.identity) for name in (*IDENTITIES, "ActivityRegularization")},
+}
+RECURRENT = dict.fromkeys(("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM2D"), "recurrent; use Conv1D")
+RECTIFIERS = dict.fromkeys(("LeakyReLU", "PReLU", "ELU"), "use ReLU")
+ADVICE = {
+    **RECURRENT,
+    **RECTIFIERS,
+    "Lambda": "holds Python code, which is never run; use layers",
+    "TFOpLambda": "a bare TensorFlow operation; use a layer",
+    "Permute": "arrange the data before the model",
+    "Conv2DTranspose": "no transposed convolution yet",
+}
+FLOAT_TYPES = ("float32", "float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
+
+
+def refusals(class_name: str, config: Mapping[str, Any]) -> Iterator[str]:
+    """Every reason why a layer cannot be compiled, with what would work."""
+    if class_name not in LAYERS:
+        yield ADVICE.get(class_name, "no such layer is known")
+        return
+    for key, accepted in LAYERS[class_name].limits.items():
+        value = config.get(key, accepted[0])
+        if value not in accepted:
+            yield f"{key}={value!r:.40}, only {' or '.join(repr(a) for a in accepted if a is not None)} works"
+    dtype = config.get("dtype")
+    policy = entry(dtype, "config").get("name") if isinstance(dtype, dict) else dtype
+    if policy is not None and policy not in FLOAT_TYPES:
+        yield f"dtype={policy!r:.40}, only float32 works"
+    known = (*CLAMPS, *FUNCTIONS)
+    if activation_name(config) not in known:
+        yield f"activation={activation_name(config):.60}, only {', '.join(known)} work"
