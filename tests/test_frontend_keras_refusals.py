@@ -1,0 +1,264 @@
+"""Keras files that cannot be used: unsupported, damaged, hostile. Each is one line that names file and cause."""
+
+from __future__ import annotations
+
+import copy
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.keras_files import FIXTURES, archive, parts, small_model
+from tests.shared import shared_path
+from tinyptq.errors import TinyptqError
+from tinyptq.frontend.keras import load_keras
+from tinyptq.graph import check_graph
+
+
+def dense(folder: Path, write: Callable[[Any], None], units: int = 2) -> Path:
+    """A model of one Dense layer whose weight group `write` fills."""
+    path = small_model(folder, "Dense", {"name": "d", "units": units, "use_bias": False}, [3], [])
+    with zipfile.ZipFile(path) as file:
+        config = file.read("config.json")
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as weights:
+        write(weights.create_group("layers/dense/vars"))
+    return archive(folder, config, buffer.getvalue())
+
+
+def complaint(path: Path) -> TinyptqError:
+    with pytest.raises(TinyptqError) as caught:
+        load_keras(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 1
+    return caught.value
+
+
+def test_unsupported_layers_are_listed_at_once(tmp_path: Path) -> None:
+    config, weights = parts("nested.keras")
+    layers = {layer["config"]["name"]: layer for layer in config["config"]["layers"]}
+    layers["shared_stem"]["config"]["groups"] = 2
+    layers["add"]["class_name"] = "Lambda"
+    layers["first"]["config"]["activation"] = "gelu"
+    layers["inner"]["config"]["layers"][1]["config"]["data_format"] = "channels_first"
+    error = complaint(archive(tmp_path, config, weights))
+    assert error.reference == "unsupported"
+    assert error.message.startswith("4 layers are not supported: ")
+    assert "layer 'shared_stem' (Conv2D): groups=2, only 1 works" in error.message
+    assert "layer 'add' (Lambda): holds Python code, which is never run" in error.message
+    assert (
+        "layer 'first' (Dense): activation=gelu, only linear, relu, relu6, softmax, sigmoid, tanh work" in error.message
+    )
+    assert "layer 'inner/conv2d_1' (Conv2D): data_format='channels_first', only 'channels_last' works" in error.message
+
+
+def test_recurrent_model_names_its_layer() -> None:
+    error = complaint(shared_path("models", "trained_keras", "gunpoint_lstm.keras"))
+    assert "layer 'lstm' (LSTM): recurrent" in error.message
+
+
+@pytest.mark.parametrize("config", [{"negative_slope": 0.1}, {"threshold": 1.0}])
+def test_leaky_relu_is_refused(tmp_path: Path, config: dict[str, float]) -> None:
+    assert complaint(small_model(tmp_path, "ReLU", {"name": "r", **config}, [3], [])).reference == "unsupported"
+
+
+def test_unknown_dimensions_ask_for_a_fixed_input(tmp_path: Path) -> None:
+    config, weights = parts("images.keras")
+    config["config"]["layers"][0]["config"]["batch_shape"] = [None, None, 8, 3]
+    error = complaint(archive(tmp_path, config, weights))
+    assert error.reference == "unknown-shape"
+    assert error.hint is not None
+    assert "Input(" in error.hint
+
+
+def test_hostile_names_stay_raw_in_the_graph_and_printable_in_errors(tmp_path: Path) -> None:
+    name = '"*/ ../\n\\é %s{{ x }}'
+    weights = np.zeros((3, 2), np.float32)
+    config = {"name": name, "units": 2, "use_bias": False}
+    graph = load_keras(small_model(tmp_path, "Dense", config, [3], [weights]))
+    assert graph.outputs == (name,)
+    assert repr(name)[1:-1].split("\\n")[0] in str(complaint(small_model(tmp_path, "Dense", config, [4], [weights])))
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"", "neither a .keras zip nor an HDF5 file"),
+        (bytes(range(256)) * 4, "neither a .keras zip nor an HDF5 file"),
+        (b"PK\x03\x04" + b"junk" * 50, "the zip cannot be read"),
+        (b"\x89HDF\r\n\x1a\n" + b"\0" * 100, "the HDF5 data cannot be read"),
+    ],
+)
+def test_files_of_another_kind(tmp_path: Path, content: bytes, cause: str) -> None:
+    path = tmp_path / "model.keras"
+    path.write_bytes(content)
+    assert cause in complaint(path).message
+
+
+def test_missing_file_folder_and_foreign_zip(tmp_path: Path) -> None:
+    assert complaint(tmp_path / "none.keras").reference == "no-such-file"
+    assert complaint(tmp_path).reference == "no-such-file"
+    path = tmp_path / "other.keras"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("word/document.xml", "<x/>")
+    assert "holds no config.json" in complaint(path).message
+
+
+def test_weights_without_a_model(tmp_path: Path) -> None:
+    path = tmp_path / "weights.h5"
+    with h5py.File(path, "w") as file:
+        file.create_group("dense")
+    assert "no model_config" in complaint(path).message
+
+
+@pytest.mark.parametrize("name", ["chain.keras", "chain.h5"])
+def test_truncated_files(tmp_path: Path, name: str) -> None:
+    data = (FIXTURES / name).read_bytes()
+    for length in (9, 100, len(data) // 3, len(data) // 2, len(data) - 20):
+        path = tmp_path / name
+        path.write_bytes(data[:length])
+        assert complaint(path).reference == "bad-keras-file"
+
+
+def test_zip_bomb(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("config.json", b" " * (8 << 20))
+    assert "claims to unpack" in complaint(path).message
+
+
+def test_deep_json(tmp_path: Path) -> None:
+    assert complaint(archive(tmp_path, "[" * 100_000 + "]" * 100_000, b"")).reference == "bad-keras-file"
+    assert complaint(archive(tmp_path, "[1, 2]", b"")).message == "config.json is no JSON object"
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_weights_that_are_not_finite(tmp_path: Path, bad: float) -> None:
+    path = dense(tmp_path, lambda group: group.create_dataset("0", data=np.full((3, 2), bad, np.float32)))
+    error = complaint(path)
+    assert error.reference == "weights-not-finite"
+    assert "layer 'd' (Dense)" in str(error)
+
+
+def test_half_precision_weights_are_cast(tmp_path: Path) -> None:
+    graph = load_keras(dense(tmp_path, lambda group: group.create_dataset("0", data=np.full((3, 2), 0.5, np.float16))))
+    assert graph.tensors["d/kernel"].data is not None
+    assert graph.tensors["d/kernel"].data.dtype == np.float32
+
+
+def test_links_out_of_the_file_are_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["x"] = np.ones((3, 2), np.float32)
+
+    def external(group: Any) -> None:
+        group["0"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "/x")
+
+    def soft(group: Any) -> None:
+        group["0"] = h5py.SoftLink("/elsewhere")
+
+    def raw(group: Any) -> None:
+        group.create_dataset("0", (3, 2), np.float32, external=[(str(tmp_path / "secret.h5"), 0, 24)])
+
+    assert "is a link to elsewhere (ExternalLink)" in complaint(dense(tmp_path, external)).message
+    assert "is a link to elsewhere (SoftLink)" in complaint(dense(tmp_path, soft)).message
+    assert "stored in another file" in complaint(dense(tmp_path, raw)).message
+
+
+def test_declared_sizes_are_checked_before_reading(tmp_path: Path) -> None:
+    """2^25 units would be 384 MiB; nothing of it is stored."""
+    units = 1 << 25
+    contiguous = dense(tmp_path, lambda group: group.create_dataset("0", (3, 64), np.float32), 64)
+    assert "declares 768 bytes but stores 0" in complaint(contiguous).message
+    chunked = dense(
+        tmp_path, lambda group: group.create_dataset("0", (3, units), np.float32, chunks=(3, 1 << 20)), units
+    )
+    assert complaint(chunked).reference == "model-too-large"
+    other = dense(tmp_path, lambda group: group.create_dataset("0", (3, 5), np.float32), 64)
+    assert "weight has shape (3, 5), the configuration says (3, 64)" in complaint(other).message
+
+
+def test_endless_heap_is_found_before_libhdf5_hangs(tmp_path: Path) -> None:
+    data = bytearray((FIXTURES / "chain.h5").read_bytes())
+    start = data.find(b"GCOL")
+    data[start + 16 : start + 32] = bytes(16)  # object 0, free space, size 0
+    path = tmp_path / "chain.h5"
+    path.write_bytes(data)
+    assert "heap never ends" in complaint(path).message
+
+
+def test_cycles_and_missing_tensors(tmp_path: Path) -> None:
+    config, weights = parts("operators.keras")
+    cyclic = copy.deepcopy(config)
+    cyclic["config"]["layers"][1]["inbound_nodes"][0]["args"][0]["config"]["keras_history"] = ["multiply_2", 0, 0]
+    assert "reads a tensor that no layer computes" in complaint(archive(tmp_path, cyclic, weights)).message
+    absent = copy.deepcopy(config)
+    absent["config"]["output_layers"] = ["multiply_2", 0, 3]
+    assert (
+        "tensor 3 of call 0 of layer 'multiply_2' does not exist"
+        in complaint(archive(tmp_path, absent, weights)).message
+    )
+
+
+def positions(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path] * bool(path) + [p for key, inner in items for p in positions(inner, (*path, key))]
+
+
+def graph_or_complaint(path: Path) -> bool:
+    """Whether a file gives a well-formed graph or an error that names it; any other exception fails the test."""
+    try:
+        return check_graph(load_keras(path)) == []
+    except TinyptqError as error:
+        return str(path) in str(error)
+
+
+JUNK = (None, True, -1, 0, 3, 1 << 40, 1e308, "", "../x", [], {}, [1], [None], [-1], [99999999, 3], {"class_name": "x"})
+
+
+@pytest.mark.parametrize("name", ["nested", "sequences", "images", "operators", "chain"])
+def test_altered_configurations_load_or_are_refused(tmp_path: Path, name: str) -> None:
+    """Any value replaced by junk: a Graph or a TinyptqError, no other exception."""
+    config, weights = parts(f"{name}.keras")
+    generator = np.random.default_rng(7)
+    places = [p for p in positions(config) if "initializer" not in str(p)]
+    for place in (places[i] for i in generator.permutation(len(places))[:60]):
+        altered = copy.deepcopy(config)
+        inner = altered
+        for key in place[:-1]:
+            inner = inner[key]
+        inner[place[-1]] = JUNK[generator.integers(len(JUNK))]
+        path = archive(tmp_path, altered, weights)
+        assert graph_or_complaint(path)
+
+
+@pytest.mark.parametrize("name", ["nested.h5", "chain.keras"])
+def test_altered_bytes_load_or_are_refused(tmp_path: Path, name: str) -> None:
+    generator = np.random.default_rng(11)
+    for _ in range(60):
+        data = bytearray((FIXTURES / name).read_bytes())
+        for place in generator.integers(0, len(data), 4):
+            data[place] = generator.integers(256)
+        path = tmp_path / name
+        path.write_bytes(data)
+        assert graph_or_complaint(path)
+
+
+def test_models_inside_models_do_not_multiply_without_bound(tmp_path: Path) -> None:
+    """Four levels that each call the next one 20 times: 160,000 calls from a file of a few kilobytes."""
+    model = {"class_name": "Sequential", "config": {"name": "m", "layers": [{"class_name": "Dropout", "config": {}}]}}
+    for level in range(4):
+        calls = [[["in" if call == 0 else "m", max(call - 1, 0), 0, {}]] for call in range(20)]
+        layers = [
+            {"class_name": "InputLayer", "config": {"batch_shape": [None, 3], "name": "in"}, "name": "in"},
+            {**model, "name": "m", "inbound_nodes": calls},
+        ]
+        ends = {"input_layers": [["in", 0, 0]], "output_layers": [["m", 19, 0]]}
+        model = {"class_name": "Functional", "config": {"name": f"level{level}", "layers": layers, **ends}}
+    _, weights = parts("chain.keras")
+    assert "called more than 10000 times" in complaint(archive(tmp_path, model, weights)).message
