@@ -69,7 +69,7 @@ def accuracy(model: Model, x: np.ndarray, y: np.ndarray) -> float:
 
 
 def packed(path: Path) -> None:
-    """The zip that Keras wrote, deflated (a third of the size), without date and addresses: the same bytes each time."""
+    """The zip that Keras wrote, deflated (a third of the size), without date and addresses: reproducible."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     members["metadata.json"] = json.dumps({"keras_version": keras.__version__}).encode()
