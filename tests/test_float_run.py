@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.test_passes import IMAGE, build, relu
+from tests.pass_graphs import IMAGE, build, relu
 from tinyptq.errors import TinyptqError
 from tinyptq.float_run import iterate_float, run_float
 from tinyptq.graph import Array

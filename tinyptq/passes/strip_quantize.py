@@ -25,7 +25,13 @@ def strip_quantize(graph: Graph) -> Graph:
     }
     converted = {name for node in graph.nodes if node.op in CONVERTERS for name in (*node.inputs, *node.outputs)}
     disguised = sorted(name for name in converted - touched if is_disguised(graph.tensors[name]))
+    warnings = tuple(end_warning(graph.tensors[n]) for n in (*graph.inputs, *graph.outputs) if n in disguised)
+    graph = replace(graph, warnings=(*graph.warnings, *warnings))
     return rebuild(graph, graph.nodes, tuple(as_float(graph.tensors[name]) for name in disguised))
+
+
+def end_warning(tensor: Tensor) -> str:
+    return f"'{tensor.name}' is {tensor.dtype} in the model file; calibration data are floats and choose its scale anew"
 
 
 def is_disguised(tensor: Tensor) -> bool:
