@@ -59,4 +59,4 @@ def lower_node(node: Node, values: dict[str, Value]) -> Layer:
 
 def operand(value: Value) -> Operand:
     assert value.qparams is not None
-    return Operand(value.shape, value.qparams, value.data)
+    return Operand(value.shape, value.qparams, value.data, value.dtype)

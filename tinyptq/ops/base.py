@@ -52,6 +52,7 @@ class Operand:
     shape: Shape
     qparams: QParams
     data: Array | None = None
+    dtype: np.dtype[Any] = np.dtype(np.int8)
 
 
 @dataclass(frozen=True)
