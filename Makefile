@@ -9,7 +9,7 @@ demo: ## build an example for the embedded default, run it in QEMU, print the ve
 	@$(BIN)/tinyptq demo
 
 test: lint ## ruff, mypy and every test
-	@sh scripts/toolchain.sh
+	@sh scripts/toolchain.sh dev
 	$(BIN)/python -m pytest $(PYTEST)
 
 lint:

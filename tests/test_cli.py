@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -264,3 +265,41 @@ def test_readme_tables_are_what_the_program_says(table: str, capsys: pytest.Capt
 def test_python_api_has_the_verbs() -> None:
     for verb in ("build", "verify", "simulate", "profile", "inspect"):
         assert callable(getattr(tinyptq, verb)), verb
+
+
+def snippet(language: str) -> str:
+    """The README's only block in that language."""
+    (block,) = re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    return str(block)
+
+
+def test_readme_c_compiles_and_classifies(host: Path, tmp_path: Path) -> None:
+    """The snippet on 20 test pictures: as many right as the accuracy of the model lets expect."""
+    with np.load(demo.example().evaluation) as archive:
+        pixels, labels = archive["pixels"][:20].reshape(20, -1), archive["labels"][:20]
+    rows = ",\n".join("{" + ", ".join(f"{value:.6f}f" for value in row) + "}" for row in pixels.tolist())
+    main = f"""#include <stdio.h>
+static const float pixels[20][64] = {{ {rows} }};
+int main(void)
+{{
+    for (int i = 0; i < 20; i++) {{
+        printf("%d ", classify(pixels[i]));
+    }}
+    return 0;
+}}
+"""
+    (tmp_path / "main.c").write_text(snippet("c") + main)
+    sources = sorted(map(str, (host / "src").glob("*.c")))
+    command = ["cc", "-std=c99", "-I", str(host / "src"), "main.c", *sources, "-o", "main"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    printed = subprocess.run(["./main"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert sum(int(word) == label for word, label in zip(printed.split(), labels, strict=True)) >= 18
+
+
+def test_readme_python_runs(tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", snippet("python")]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1] == "True"

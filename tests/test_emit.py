@@ -80,11 +80,12 @@ def test_hostile_names_stay_inside_comments(tmp_path: Path) -> None:
     assert compare(simulate(hostile, inputs), actual, checkpoints(hostile)).equal
 
 
-@pytest.mark.parametrize("compiler", ["gcc", "clang-19"])
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
 @pytest.mark.parametrize("standard", ["-std=c99", "-std=c11"])
 def test_every_file_is_clean_under_every_warning(compiler: str, standard: str, tmp_path: Path) -> None:
-    if shutil.which(compiler) is None:
-        pytest.skip(f"{compiler} is not installed")
+    compiler = next((name for name in (compiler, f"{compiler}-19") if shutil.which(name)), "")
+    if not compiler:
+        pytest.skip("this compiler is not installed")
     program = chain_program()
     write_files(tmp_path, emitted(program))
     (tmp_path / "io.c").write_text(f'#include "{program.name}_io.h"\ntypedef int not_empty;\n')
