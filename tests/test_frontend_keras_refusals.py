@@ -183,13 +183,18 @@ def test_declared_sizes_are_checked_before_reading(tmp_path: Path) -> None:
     assert "weight has shape (3, 5), the configuration says (3, 64)" in complaint(other).message
 
 
-def test_endless_heap_is_found_before_libhdf5_hangs(tmp_path: Path) -> None:
-    data = bytearray((FIXTURES / "chain.h5").read_bytes())
-    start = data.find(b"GCOL")
-    data[start + 16 : start + 32] = bytes(16)  # object 0, free space, size 0
-    path = tmp_path / "chain.h5"
-    path.write_bytes(data)
-    assert "heap never ends" in complaint(path).message
+def test_damaged_heaps_are_found_before_libhdf5_reads_them(tmp_path: Path) -> None:
+    """Object 0 (free space) of no size hangs libhdf5; a string longer than its object crashes it."""
+    good = (FIXTURES / "chain.h5").read_bytes()
+    start = good.find(b"GCOL")
+    reference = next(i for i in range(4, len(good), 8) if good[i : i + 8] == start.to_bytes(8, "little"))
+    for place, junk, cause in (
+        (start + 16, bytes(16), "heap never ends"),
+        (reference - 1, b"\x7f", "a string is not where"),
+    ):
+        path = tmp_path / "chain.h5"
+        path.write_bytes(good[:place] + junk + good[place + len(junk) :])
+        assert cause in complaint(path).message
 
 
 def test_cycles_and_missing_tensors(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ import h5py
 import numpy as np
 
 from tinyptq.errors import TinyptqError
+from tinyptq.frontend.hdf5_heap import damaged_heap
 from tinyptq.graph import Array, Shape
 
 CONFIG_LIMIT = 16 << 20  # bytes of JSON
@@ -102,30 +103,13 @@ def open_legacy(path: Path) -> tuple[Mapping[str, Any], Store]:
 
 
 def open_h5(data: bytes) -> Any:
-    refuse_endless_heap(data)
+    damage = damaged_heap(data)
+    if damage:
+        raise bad_file(f"the HDF5 data is damaged: {damage}")
     try:
         return h5py.File(io.BytesIO(data), "r")
     except HDF5_ERRORS as error:
         raise bad_file(f"the HDF5 data cannot be read: {error}") from error
-
-
-def refuse_endless_heap(data: bytes) -> None:
-    """libhdf5 never returns from a global heap whose free space claims no bytes; such a heap is looked for here.
-
-    Layout: "GCOL", version, 3 bytes, size of the collection (8 bytes), then objects: index (2), references (2),
-    4 bytes, size (8), the bytes themselves rounded up to 8. Index 0 is free space and its size counts the header.
-    Source: HDF5 File Format Specification, III.E.
-    """
-    start = data.find(b"GCOL")
-    while start >= 0:
-        end = min(start + int.from_bytes(data[start + 8 : start + 16], "little"), len(data))
-        here = start + 16
-        while here + 16 <= end:
-            index, size = struct.unpack_from("<HxxxxxxQ", data, here)
-            if index == size == 0:
-                raise bad_file("the HDF5 data is damaged: a global heap never ends")
-            here += size if index == 0 else 16 + -(-size // 8) * 8
-        start = data.find(b"GCOL", start + 4)
 
 
 def parse_json(text: str | bytes, name: str) -> Mapping[str, Any]:
@@ -175,6 +159,8 @@ def attribute(group: Any, name: str, limit: int = CONFIG_LIMIT) -> list[str]:
 
 def strings(attributes: Any, name: str, limit: int) -> Iterator[str]:
     stored = attributes.get_id(name)
+    if h5py.check_string_dtype(stored.dtype) is None:
+        raise bad_file(f"attribute '{name}' holds {stored.dtype}, expected strings")
     if int(np.prod(stored.shape, dtype=np.float64)) * max(stored.dtype.itemsize, 1) > limit:
         raise bad_file(f"attribute '{name}' claims {stored.shape} elements")
     for value in np.ravel(np.asarray(attributes[name], dtype=object)):
