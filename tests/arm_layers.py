@@ -1,0 +1,114 @@
+"""Programs of independent layers, one per case: one build and one emulator run cover a whole table of shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tests.c_harness import row_blocks
+from tests.firmware_fixture import require_tools
+from tests.programs import activation, bias, qparams, random_inputs, single_layer_program, weights
+from tinyptq.board import Board
+from tinyptq.emit.c import emit_c, io_layout
+from tinyptq.graph import Array, Shape
+from tinyptq.ops import BY_NAME
+from tinyptq.ops.activation import NONE, Clamp
+from tinyptq.ops.base import Operand
+from tinyptq.ops.conv_2d import Conv2D
+from tinyptq.ops.fully_connected import FullyConnected
+from tinyptq.ops.window import Window
+from tinyptq.output import write_files
+from tinyptq.plan.planner import plan
+from tinyptq.plan.types import Plan, Step
+from tinyptq.program import Program
+from tinyptq.toolchain import Images, build_files, compile_firmware
+
+
+@dataclass(frozen=True)
+class Case:
+    """shape: of the input, batch 1 first. zero_point: of the output. fill: every weight, else random ones."""
+
+    id: str
+    op: str
+    shape: Shape
+    outputs: int
+    why: str
+    clamp: Clamp = NONE
+    zero_point: int = 7
+    keep_dims: bool = False
+    fill: int | None = None
+
+
+def layer_program(case: Case) -> Program:
+    """One layer whose outputs use the whole int8 range."""
+    rng = np.random.default_rng(len(case.id) + 1000 * case.outputs)
+    inputs = case.shape[-1] if case.op == "conv_2d" or case.keep_dims else int(np.prod(case.shape))
+    middle = (1, 1) if case.op == "conv_2d" else ()
+    x = activation(case.shape, 0.02, -3)
+    w = weights(rng, (case.outputs, *middle, inputs), axis=0, scale=0.08 / np.sqrt(inputs))
+    if case.fill is not None:
+        w = Operand(w.shape, w.qparams, np.full(w.shape, case.fill, np.int8))
+    attrs = Conv2D(Window((1, 1)), case.clamp)
+    if case.op == "fully_connected":
+        attrs = FullyConnected(case.clamp, case.keep_dims)
+    scale = 0.05 if case.fill is None else 1e-3 * inputs
+    return single_layer_program(case.op, attrs, [x, w, bias(rng, x, w)], qparams(scale, case.zero_point))
+
+
+def combine(cases: Sequence[Case]) -> Program:
+    """All cases as unconnected layers of one program, with an input and an output each."""
+    values, layers = {}, []
+    for case in cases:
+        program = layer_program(case)
+        names = {name: f"{case.id}/{name}" for name in program.values}
+        values |= {names[name]: replace(value, name=names[name]) for name, value in program.values.items()}
+        (layer,) = program.layers
+        inputs, outputs, folded = (
+            tuple(names[name] for name in group) for group in (layer.inputs, layer.outputs, layer.folded)
+        )
+        layers.append(replace(layer, name=case.id, inputs=inputs, outputs=outputs, folded=folded))
+    ports = tuple(layer.inputs[0] for layer in layers), tuple(layer.outputs[0] for layer in layers)
+    return Program("many", "0" * 64, values, tuple(layers), *ports)
+
+
+def in_row_blocks(program: Program, memory: Plan) -> Plan:
+    """The same plan, every layer that can computes growing blocks of its rows: 1, 2, 3 ..."""
+    steps = []
+    for index, layer in enumerate(program.layers):
+        rows = BY_NAME[layer.op].rows(layer.params)
+        steps += [Step(index, *block) for block in (row_blocks(rows.count) if rows else [(0, 1)])]
+    return replace(memory, schedule=tuple(steps))
+
+
+def build(program: Program, memory: Plan, board: Board, folder: Path, glue: str | None = None) -> Images:
+    """A linked firmware. glue: replaces the generated tq_model.h."""
+    require_tools(board)
+    write_files(folder / "src", emit_c(program, memory, board) | ({"tq_model.h": glue} if glue else {}))
+    write_files(folder, build_files(board, program.name))
+    return compile_firmware(board, folder)
+
+
+def planned(program: Program, board: Board) -> Plan:
+    return plan(program, board)
+
+
+def joined(program: Program, names: Sequence[str], arrays: Sequence[Array]) -> Array:
+    """Tensors [n, ...] side by side as the firmware's buffers hold them, int8 [n, bytes]."""
+    offsets, size = io_layout([program.values[name].size_bytes for name in names])
+    buffer = np.zeros((len(arrays[0]), size), np.int8)
+    for offset, array in zip(offsets, arrays, strict=True):
+        rows = array.reshape(len(array), -1)
+        buffer[:, offset : offset + rows.shape[1]] = rows
+    return buffer
+
+
+def inputs_and_expected(program: Program, count: int) -> tuple[Array, list[Array]]:
+    """(input buffer [n, bytes]: all -128, all 127, random; output of every layer by run_int, [n, bytes] each)."""
+    drawn = random_inputs(np.random.default_rng(5), program, count)
+    expected = [
+        BY_NAME[layer.op].run_int(layer.params, drawn[layer.inputs[0]]).reshape(count, -1) for layer in program.layers
+    ]
+    return joined(program, program.inputs, [drawn[name] for name in program.inputs]), expected
