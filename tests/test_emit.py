@@ -135,7 +135,13 @@ def test_long_lists_wrap_below_the_line_width() -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("KWS ref.v2", "kws_ref_v2"), ("../My Model*/", "my_model"), ("9lives", "model_9lives"), ("ü", "model"), ("", "model")],
+    [
+        ("KWS ref.v2", "kws_ref_v2"),
+        ("../My Model*/", "my_model"),
+        ("9lives", "model_9lives"),
+        ("ü", "model"),
+        ("", "model"),
+    ],
 )
 def test_identifiers(text: str, expected: str) -> None:
     assert c_identifier(text) == expected

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.programs import chain_program
 from tinyptq.board import load_board
 from tinyptq.plan.check import check_plan
 from tinyptq.plan.planner import ALIGNMENT, Request, lower_bound, place, plan
-from tests.programs import chain_program
 
 requests = st.lists(
     st.tuples(st.integers(1, 5000), st.integers(0, 12), st.integers(0, 6)), min_size=1, max_size=14

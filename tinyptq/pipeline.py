@@ -1,7 +1,7 @@
 """The compiler on one screen. Read this first.
 
 bytes -frontend-> Graph -passes-> Graph -ptq-> Recipe -lower-> Program -plan-> Plan -emit-> files -toolchain-> ELF
-                                                               Program -simulate-> every tensor = every tensor <-run- ELF
+                                              Program -simulate-> every tensor  =  every tensor <-run- ELF
 """
 
 from __future__ import annotations

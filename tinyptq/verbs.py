@@ -65,7 +65,8 @@ def verify(
     """
     folder = open_folder(directory)
     if against not in (None, "tflm"):
-        raise TinyptqError("unknown-authority", f"cannot verify against '{against}'", hint="known: tflm", exit_code=EXIT_USAGE)
+        message = f"cannot verify against '{against}'"
+        raise TinyptqError("unknown-authority", message, hint="known: tflm", exit_code=EXIT_USAGE)
     golden = read_golden(folder)
     chosen = samples.read_inputs(folder.program, inputs) if inputs else {n: golden[n] for n in folder.program.inputs}
     chosen = resized(folder.program, chosen, count)
@@ -87,7 +88,8 @@ def verify_tflm(folder: Folder, inputs: Mapping[str, Array]) -> Verification:
     """tflite-micro's interpreter on the exported file that lies in the folder."""
     model = (folder.path / f"{folder.program.name}_int8.tflite").read_bytes()
     expected = simulate_program(folder.program, inputs)
-    return Verification("tflite-micro", compare(expected, tflm.run_exported(folder.program, model, inputs), checkpoints(folder.program)))
+    actual = tflm.run_exported(folder.program, model, inputs)
+    return Verification("tflite-micro", compare(expected, actual, checkpoints(folder.program)))
 
 
 def read_golden(folder: Folder) -> dict[str, Array]:

@@ -123,9 +123,9 @@ def program_constants(program: Program, plan: Plan) -> dict[str, Constant]:
             key = f"layer{index}_{argument}"
             result[key] = Constant(f"{program.name}_{key}", data)
     for name, symbol in operand_symbols(program).items():
-        data = program.values[name].data
-        assert data is not None
-        result[f"value:{name}"] = Constant(symbol, data)
+        operand = program.values[name].data
+        assert operand is not None
+        result[f"value:{name}"] = Constant(symbol, operand)
     return result
 
 

@@ -26,7 +26,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - C, not HTML; names pass through c_comment
+        autoescape=False,
     )
     env.filters.update(c_int=c_int, c_array=c_array, c_comment=c_comment)
     return env

@@ -74,7 +74,8 @@ def lower(attrs: Mul, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...])
     if shift > MAX_SHIFT:
         raise TinyptqError(
             "scale-out-of-range",
-            f"the product's scale {float(output.scale[0]):.3g} is {real:.3g} times finer than the inputs' steps multiplied",
+            f"the product's scale {float(output.scale[0]):.3g} is {real:.3g} times finer than the inputs' steps"
+            " multiplied",
             hint="calibrate with data for which this product is not always zero",
         )
     low, high = integer_bounds(attrs.activation, output)

@@ -30,7 +30,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """kernels: one per layer. slots: activations; scratch: layer index -> Slot. Program inputs and outputs are the caller's."""
+    """kernels: one per layer. slots: activations. scratch: layer index -> Slot.
+
+    The program's inputs and outputs are the caller's.
+    """
 
     kernels: tuple[Kernel, ...]
     schedule: tuple[Step, ...]

@@ -25,7 +25,9 @@ def quantize_array(values: Array, qparams: QParams) -> Array:
     """float -> int8: round half away from zero of the float32 quotient, plus zero point, clamped."""
     quotient = values.astype(np.float32) / qparams.scale[0]
     limited = np.clip(quotient, -1024, 1024)
-    return np.clip(round_half_away_array(limited) + int(qparams.zero_point[0]), -128, 127).astype(np.int8)
+    shifted = round_half_away_array(limited) + int(qparams.zero_point[0])
+    integers: Array = np.clip(shifted, -128, 127).astype(np.int8)
+    return integers
 
 
 def dequantize_array(values: Array, qparams: QParams) -> Array:

@@ -25,7 +25,8 @@ def separate_scales(graph: Graph) -> Graph:
             for position, name in enumerate(inputs):
                 if name in dictated:
                     named = replace(graph, tensors={**graph.tensors, **{t.name: t for t in added}})
-                    tensor = Tensor(fresh_name(named, f"{name}_rescaled"), graph.tensors[name].shape, np.dtype(np.float32))
+                    rescaled = fresh_name(named, f"{name}_rescaled")
+                    tensor = Tensor(rescaled, graph.tensors[name].shape, np.dtype(np.float32))
                     added.append(tensor)
                     nodes.append(
                         Node("quantize", tensor.name, (name,), (tensor.name,), Quantize(), f"input of {node.source}")
