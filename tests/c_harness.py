@@ -29,12 +29,12 @@ SANITIZERS = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all".spl
 class CFunction:
     """One kernel to render and call.
 
-    inputs: int8 arrays [n, ...]; rows: output rows when the kernel computes blocks of them.
+    inputs: arrays [n, ...]; outputs have the first one's type; rows: output rows when the kernel computes blocks.
     """
 
     params: Any
     inputs: tuple[Array, ...]
-    output_bytes: int
+    output_bytes: tuple[int, ...]
     constants: Mapping[str, Array]
     scratch: int
     rows: int | None
@@ -72,7 +72,7 @@ def run_c(template: str, functions: Sequence[CFunction], folder: Path) -> list[l
     (folder / "kernels.c").write_text(source)
     for index, function in enumerate(functions):
         for position, array in enumerate(function.inputs):
-            (folder / f"{index}_{position}.in").write_bytes(np.ascontiguousarray(array, np.int8).tobytes())
+            (folder / f"{index}_{position}.in").write_bytes(np.ascontiguousarray(array).tobytes())
     include = f"-I{ROOT / 'templates' / 'runtime'}"
     command = [compiler, *WARNINGS, *SANITIZERS, include, "kernels.c", "-o", "kernels"]
     compiled = subprocess.run(command, cwd=folder, capture_output=True, text=True)
@@ -124,20 +124,20 @@ def _case(index: int, function: CFunction) -> str:
     lines = [f"static void case{index}(void)\n{{"]
     names = []
     for position, array in enumerate(function.inputs):
-        size = array.size // count
-        lines.append(f'    int8_t *all{position} = read_file("{index}_{position}.in", {array.size}u);')
+        size = array.nbytes // count
+        lines.append(f'    int8_t *all{position} = read_file("{index}_{position}.in", {array.nbytes}u);')
         lines.append(f"    int8_t *in{position} = malloc({size}u);")
         names.append((position, size))
-    lines.append(f"    int8_t *out = malloc({function.output_bytes}u);")
+    lines.append(f"    int8_t *out = malloc({sum(function.output_bytes)}u);")
     lines.append(f"    int8_t *scratch = malloc({max(function.scratch, 1)}u);")
     for way in ["whole", "blocks"] if function.rows is not None else ["whole"]:
         lines.append(f'    FILE *{way} = fopen("{index}_{way}.out", "wb");')
         lines.append(f"    for (size_t sample = 0; sample < {count}u; sample++) {{")
         lines += [f"        memcpy(in{p}, all{p} + sample * {s}u, {s}u);" for p, s in names]
-        lines.append(f"        memset(out, 0x55, {function.output_bytes}u);")
+        lines.append(f"        memset(out, 0x55, {sum(function.output_bytes)}u);")
         lines.append(f"        memset(scratch, 0xA5, {max(function.scratch, 1)}u);")
         lines += [f"        {call}" for call in _calls(index, function, way)]
-        lines.append(f"        fwrite(out, 1, {function.output_bytes}u, {way});")
+        lines.append(f"        fwrite(out, 1, {sum(function.output_bytes)}u, {way});")
         lines.append(f"    }}\n    fclose({way});")
     lines += [f"    free(all{p});\n    free(in{p});" for p, _ in names]
     lines.append("    free(out);\n    free(scratch);\n}")
@@ -145,13 +145,19 @@ def _case(index: int, function: CFunction) -> str:
 
 
 def _calls(index: int, function: CFunction, way: str) -> list[str]:
-    arguments = [f"in{position}" for position in range(len(function.inputs))] + ["out"]
+    arguments = [f"(const {_c_type(x)} *)(void *)in{position}" for position, x in enumerate(function.inputs)]
+    starts = [sum(function.output_bytes[:i]) for i in range(len(function.output_bytes))]
+    arguments += [f"({_c_type(function.inputs[0])} *)(void *)(out + {start})" for start in starts]
     arguments += [f"c{index}_{name}" for name in function.constants]
     arguments += ["scratch"] if function.scratch else []
     if function.rows is None:
         return [f"kernel{index}({', '.join(arguments)});"]
     blocks = [(0, function.rows)] if way == "whole" else row_blocks(function.rows)
     return [f"kernel{index}({', '.join([*arguments, str(a), str(b)])});" for a, b in blocks]
+
+
+def _c_type(array: Array) -> str:
+    return C_TYPES[array.dtype.name]
 
 
 def row_blocks(rows: int) -> list[tuple[int, int]]:

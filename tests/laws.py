@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class Case:
     qparams:   operand index, or "output" -> forced quantization; the others are observed on random data.
     spread:    half-width of the random float inputs.
     per_tensor_weights: one scale for the whole weight tensor.
+    dtype: of run-time operands and outputs; other than int8 only for operators that move data.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Case:
     spread: float = 2.0
     per_tensor_weights: bool = False
     count: int = SAMPLES
+    dtype: str = "int8"
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +54,12 @@ class Lowered:
 
     params: Any
     operands: tuple[Operand, ...]
-    output: Operand
+    outputs: tuple[Operand, ...]
     inputs: tuple[Array, ...]
+
+    @property
+    def output(self) -> Operand:
+        return self.outputs[0]
 
 
 def parametrize(cases: Sequence[Case]) -> Any:
@@ -79,8 +85,15 @@ def float_inputs(case: Case) -> tuple[Array, ...]:
 def run_case_float(op: Op, case: Case, inputs: tuple[Array, ...]) -> Array:
     """run_float with the constants put where they belong."""
     waiting = iter(inputs)
-    y: Array = op.run_float(case.attrs, *(next(waiting) if isinstance(o, tuple) else o for o in case.operands))
-    return y
+    return joined(op.run_float(case.attrs, *(next(waiting) if isinstance(o, tuple) else o for o in case.operands)))
+
+
+def joined(results: Any) -> Array:
+    """One array as it is; several outputs flattened and put side by side, [n, elements]."""
+    if isinstance(results, tuple):
+        return np.concatenate([result.reshape(len(result), -1) for result in results], axis=1)
+    array: Array = results
+    return array
 
 
 # Quantization of a case: plain min-max, enough to get every integer parameter exercised.
@@ -128,14 +141,15 @@ def lower_case(op: Op, case: Case) -> Lowered:
     observed = _input_qparams(op, case, inputs)
     operands: list[Operand] = []
     for index, operand in enumerate(case.operands):
-        operands.append(_operand(op, case, index, operand, observed, operands))
+        made = _operand(op, case, index, operand, observed, operands)
+        operands.append(replace(made, dtype=np.dtype(case.dtype)) if made.data is None else made)
     qparams = op.quantization if isinstance(op.quantization, QParams) else observe(y)
     qparams = observed[0] if op.quantization == SAME else case.qparams.get("output", qparams)
-    (shape,) = op.infer_shapes(case.attrs, *shapes_of(case))
-    output = Operand(shape, qparams)
+    dtype = np.dtype(case.dtype)
+    outputs = tuple(Operand(s, qparams, None, dtype) for s in op.infer_shapes(case.attrs, *shapes_of(case)))
     runtime = [(o, x) for o, x in zip((o for o in operands if o.data is None), inputs, strict=True)]
     integers = tuple(_mixed_integers(f"{case.id}/{i}", o, x) for i, (o, x) in enumerate(runtime))
-    return Lowered(op.lower(case.attrs, tuple(operands), (output,)), tuple(operands), output, integers)
+    return Lowered(op.lower(case.attrs, tuple(operands), outputs), tuple(operands), outputs, integers)
 
 
 def _input_qparams(op: Op, case: Case, inputs: tuple[Array, ...]) -> dict[int, QParams]:
@@ -162,6 +176,10 @@ def _operand(
 
 def _mixed_integers(seed: str, operand: Operand, x: Array) -> Array:
     """Quantized floats, then full-range random bytes, then all -128, then all 127."""
+    if operand.dtype != np.int8:
+        ends = np.iinfo(operand.dtype)
+        generator = np.random.default_rng(zlib.crc32(seed.encode()))
+        return generator.integers(ends.min, ends.max + 1, x.shape).astype(operand.dtype)
     q = quantize(x, operand.qparams)
     half = len(q) // 2
     q[half:] = np.random.default_rng(zlib.crc32(seed.encode())).integers(-128, 128, q[half:].shape)
@@ -183,8 +201,9 @@ def float_law(op: Op, case: Case, tolerance: float = 1e-5) -> None:
         Tensor(f"in{i}", o, f32) if isinstance(o, tuple) else Tensor(f"in{i}", o.shape, f32, o)
         for i, o in enumerate(case.operands)
     )
-    (shape,) = op.infer_shapes(case.attrs, *shapes_of(case))
-    interpreter = Interpreter(model_content=tiny_tflite.write_layer(codes, ins, (Tensor("out", shape, f32),)))
+    shapes = op.infer_shapes(case.attrs, *shapes_of(case))
+    outs = tuple(Tensor(f"out{i}", shape, f32) for i, shape in enumerate(shapes))
+    interpreter = Interpreter(model_content=tiny_tflite.write_layer(codes, ins, outs, op.operand_order))
     interpreter.allocate_tensors()
     inputs = float_inputs(case)
     expected = []
@@ -192,11 +211,12 @@ def float_law(op: Op, case: Case, tolerance: float = 1e-5) -> None:
         for detail, x in zip(interpreter.get_input_details(), inputs, strict=True):
             interpreter.set_tensor(detail["index"], x[sample : sample + 1])
         interpreter.invoke()
-        expected.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+        found = [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
+        assert [y.shape for y in found] == list(shapes), f"infer_shapes says {shapes}"
+        expected.append(found[0] if len(found) == 1 else joined(tuple(found)))
     actual = run_case_float(op, case, inputs)
     want = np.concatenate([e.reshape(1, *actual.shape[1:]) for e in expected])
     assert actual.dtype == np.float32
-    assert expected[0].shape == shape, f"infer_shapes says {shape}, LiteRT {expected[0].shape}"
     assert np.abs(actual - want).max() <= tolerance * max(1.0, float(np.abs(want).max())), case.why
 
 
@@ -210,17 +230,16 @@ def run_lowered(op: Op, lowered: Lowered, inputs: tuple[Array, ...]) -> Array:
     """run_int as the simulator calls it: constant operands in their places, weights in the params."""
     waiting = iter(inputs)
     kept = lowered.operands if op.weight_axis is None else lowered.operands[:1]
-    y: Array = op.run_int(lowered.params, *(next(waiting) if o.data is None else o.data for o in kept))
-    return y
+    return joined(op.run_int(lowered.params, *(next(waiting) if o.data is None else o.data for o in kept)))
 
 
 def int8_model(op: Op, lowered: Lowered) -> bytes:
     ins = tuple(
-        Tensor(f"in{i}", o.shape, np.dtype(np.int8) if o.data is None else o.data.dtype, o.data, o.qparams)
+        Tensor(f"in{i}", o.shape, o.dtype if o.data is None else o.data.dtype, o.data, o.qparams)
         for i, o in enumerate(lowered.operands)
     )
-    out = Tensor("out", lowered.output.shape, np.dtype(np.int8), None, lowered.output.qparams)
-    return tiny_tflite.write_layer(op.write_tflite(lowered.params), ins, (out,))
+    outs = tuple(Tensor(f"out{i}", o.shape, o.dtype, None, o.qparams) for i, o in enumerate(lowered.outputs))
+    return tiny_tflite.write_layer(op.write_tflite(lowered.params), ins, outs, op.operand_order)
 
 
 def run_tflm(model: bytes, lowered: Lowered) -> Array:
@@ -234,8 +253,9 @@ def run_tflm(model: bytes, lowered: Lowered) -> Array:
         for index, x in enumerate(lowered.inputs):
             interpreter.set_input(np.ascontiguousarray(x[sample : sample + 1]), index)
         interpreter.invoke()
-        results.append(interpreter.get_output(0).copy())
-    return np.stack(results).reshape(len(results), *lowered.output.shape[1:])
+        found = tuple(interpreter.get_output(i).reshape(o.shape).copy() for i, o in enumerate(lowered.outputs))
+        results.append(found[0] if len(found) == 1 else joined(found))
+    return np.concatenate(results)
 
 
 def assert_same_bytes(expected: Array, actual: Array, case: Case) -> None:
@@ -292,7 +312,7 @@ def _c_function(op: Op, low: Lowered) -> CFunction:
         elif op.weight_axis is None:
             buffers.append(np.broadcast_to(operand.data, (len(low.inputs[0]), *operand.shape)))
     rows = op.rows(low.params)
-    output_bytes = int(np.prod(low.output.shape))
+    output_bytes = tuple(int(np.prod(o.shape)) * o.dtype.itemsize for o in low.outputs)
     constants = dict(op.constants(low.params))
     return CFunction(
         low.params, tuple(buffers), output_bytes, constants, op.scratch(low.params), rows.count if rows else None

@@ -9,7 +9,7 @@ import numpy as np
 import tflite
 
 from tinyptq.graph import Array, Tensor
-from tinyptq.ops.base import TfliteCode, TfliteOperator
+from tinyptq.ops.base import TfliteCode, TfliteOperator, in_file_order
 
 TYPES = {
     np.dtype(np.float32): tflite.TensorType.FLOAT32,
@@ -19,10 +19,13 @@ TYPES = {
 }
 
 
-def write_layer(codes: tuple[TfliteCode, ...], inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> bytes:
+def write_layer(
+    codes: tuple[TfliteCode, ...], inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], order: tuple[int, ...] | None = None
+) -> bytes:
     """A model whose graph is one layer: codes in a chain, the last one writes outputs.
 
     inputs: all tensor operands in order; those with data become constants, the others graph inputs.
+    order: Op.operand_order.
     """
     tensors = [*inputs, *outputs]
     wiring: list[tuple[TfliteCode, list[int], list[int]]] = []
@@ -32,11 +35,14 @@ def write_layer(codes: tuple[TfliteCode, ...], inputs: tuple[Tensor, ...], outpu
         extra = range(len(tensors), len(tensors) + len(code.operands))
         tensors += [Tensor(f"operand{i}", a.shape, a.dtype, a) for i, a in zip(extra, code.operands, strict=True)]
         if code is codes[-1]:
-            wiring.append((code, [*operands, *extra], results))
+            leading = range(len(tensors), len(tensors) + len(code.leading))
+            tensors += [Tensor(f"leading{i}", a.shape, a.dtype, a, outputs[0].qparams) for i, a in zip(leading, code.leading, strict=True)]
+            wiring.append((code, [*leading, *in_file_order(order, tuple(operands), tuple(extra))], results))
             continue
         assert code.shape is not None
         first = tensors[operands[0]]
-        tensors.append(Tensor(f"between{len(tensors)}", code.shape, first.dtype, None, first.qparams))
+        dtype, qparams = (first.dtype, first.qparams) if code.dtype is None else (code.dtype, None)
+        tensors.append(Tensor(f"between{len(tensors)}", code.shape, dtype, None, qparams))
         wiring.append((code, [operands[0], *extra], [len(tensors) - 1]))
         operands[0] = len(tensors) - 1
     run_time = [i for i, tensor in enumerate(inputs) if tensor.data is None]

@@ -27,19 +27,19 @@ def iterate_float(graph: Graph, inputs: Mapping[str, Array]) -> Iterator[tuple[s
     yield from live.items()
     last_reader = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
     for index, node in enumerate(graph.nodes):
-        result = run_node(graph, node, live)
-        yield node.outputs[0], result
-        live[node.outputs[0]] = result
+        results = run_node(graph, node, live)
+        yield from zip(node.outputs, results, strict=True)
+        live.update(zip(node.outputs, results, strict=True))
         for name in {*node.inputs, *node.outputs}:
             if last_reader.get(name, index) <= index:
                 live.pop(name, None)
-        del result
+        del results
 
 
-def run_node(graph: Graph, node: Node, live: Mapping[str, Array]) -> Array:
+def run_node(graph: Graph, node: Node, live: Mapping[str, Array]) -> tuple[Array, ...]:
     operands = [live[name] if name in live else constant(graph, name) for name in node.inputs]
-    result = BY_NAME[node.op].run_float(node.attrs, *operands)
-    return np.asarray(result, np.float32)
+    results = BY_NAME[node.op].run_float(node.attrs, *operands)
+    return tuple(np.asarray(r, np.float32) for r in (results if isinstance(results, tuple) else (results,)))
 
 
 def constant(graph: Graph, name: str) -> Array:

@@ -33,6 +33,6 @@ def exhaustive_law(op: Op, attrs: Any, inputs: tuple[QParams, ...], output: QPar
         output = op.quantization
     assert output is not None
     result = Operand(shape, output)
-    lowered = Lowered(op.lower(attrs, operands, (result,)), operands, result, arrays)
+    lowered = Lowered(op.lower(attrs, operands, (result,)), operands, (result,), arrays)
     case = Case("every input", attrs, tuple(operand.shape for operand in operands), "exhaustive")
     assert_same_bytes(run_tflm(int8_model(op, lowered), lowered), run_lowered(op, lowered, arrays), case)

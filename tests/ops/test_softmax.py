@@ -94,7 +94,7 @@ def test_every_difference_equals_tflm(scale: float) -> None:
     shape = (1, 256, 2)
     x = np.stack([np.full(256, 127), np.arange(-128, 128)], axis=-1)[None].astype(np.int8)
     operand, output = Operand(shape, per_tensor(scale)), Operand(shape, per_tensor(1 / 256, -128))
-    low = Lowered(softmax.lower(Softmax(), (operand,), (output,)), (operand,), output, (x,))
+    low = Lowered(softmax.lower(Softmax(), (operand,), (output,)), (operand,), (output,), (x,))
     expected = run_tflm(int8_model(softmax.OP, low), low)
     assert_same_bytes(expected, softmax.run_int(low.params, x), Case("differences", Softmax(), (shape,), "all"))
 
@@ -105,7 +105,7 @@ def test_a_thousand_classes() -> None:
     operand, output = Operand(shape, per_tensor(0.1)), Operand(shape, per_tensor(1 / 256, -128))
     x = np.random.default_rng(7).integers(-128, 20, (4, 1000)).astype(np.int8)
     x[:, 123] = 90
-    low = Lowered(softmax.lower(Softmax(), (operand,), (output,)), (operand,), output, (x,))
+    low = Lowered(softmax.lower(Softmax(), (operand,), (output,)), (operand,), (output,), (x,))
     expected = run_tflm(int8_model(softmax.OP, low), low)
     assert_same_bytes(expected, softmax.run_int(low.params, x), Case("1000", Softmax(), (shape,), "one winner"))
     assert np.all(softmax.run_int(low.params, np.full((1, 1000), 5, np.int8)) == -128)

@@ -16,7 +16,7 @@ import tflite
 
 from tinyptq.graph import Array, QParams, Shape
 from tinyptq.ops import BY_NAME
-from tinyptq.ops.base import TfliteCode
+from tinyptq.ops.base import TfliteCode, in_file_order
 from tinyptq.program import Layer, Program
 
 SCHEMA_VERSION = 3
@@ -104,13 +104,25 @@ def _operators_of(layer: Layer, index: Mapping[str, int], tensors: list[FileTens
         source = tensors[first]
         operands = _add_operands(layer, code, source, tensors)
         assert code.shape is not None
-        tensors.append(FileTensor(_suffixed(layer, f"step{step}"), code.shape, source.dtype, source.qparams))
+        dtype, qparams = (source.dtype, source.qparams) if code.dtype is None else (code.dtype, None)
+        tensors.append(FileTensor(_suffixed(layer, f"step{step}"), code.shape, dtype, qparams))
         operators.append(FileOperator(code, (first, *operands), (len(tensors) - 1,)))
         first = len(tensors) - 1
     operands = _add_operands(layer, codes[-1], tensors[first], tensors)
     outputs = tuple(index[name] for name in layer.outputs)
-    operators.append(FileOperator(codes[-1], (first, *others, *operands), outputs))
+    leading = _leading_operands(layer, codes[-1], tensors[outputs[0]], tensors)
+    inputs = in_file_order(BY_NAME[layer.op].operand_order, (first, *others), operands)
+    operators.append(FileOperator(codes[-1], (*leading, *inputs), outputs))
     return operators
+
+
+def _leading_operands(layer: Layer, code: TfliteCode, result: FileTensor, tensors: list[FileTensor]) -> tuple[int, ...]:
+    """Indices of the constants before an operator's run-time operands, appended to tensors; they are like its result."""
+    start = len(tensors)
+    for position, data in enumerate(code.leading):
+        name = _suffixed(layer, f"{code.builtin.lower()}_leading{position}")
+        tensors.append(FileTensor(name, data.shape, data.dtype, result.qparams, data))
+    return tuple(range(start, len(tensors)))
 
 
 def _zero_bias(layer: Layer, source: FileTensor, weights: FileTensor) -> FileTensor:

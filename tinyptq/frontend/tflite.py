@@ -103,7 +103,7 @@ def known_node(operator: TfliteOperator, op: Op, shown: str, name: str, source: 
         attrs = op.read_tflite(operator)
     except TinyptqError as problem:
         return foreign_node(operator, shown, problem.message, name, source)
-    kept = operator.inputs[: op.operands]
+    kept = own_operands(operator, op)
     while kept and kept[-1] is None:
         kept = kept[:-1]
     inputs = tuple(tensor for tensor in kept if tensor is not None)
@@ -118,6 +118,13 @@ def known_node(operator: TfliteOperator, op: Op, shown: str, name: str, source: 
     if reason is not None:
         return foreign_node(operator, shown, reason, name, source)
     return Node(op.name, name, names(inputs), names(operator.outputs), attrs, source)
+
+
+def own_operands(operator: TfliteOperator, op: Op) -> tuple[Tensor | None, ...]:
+    """The inputs that stay tensors, in the operator's own order."""
+    if op.operand_order is None:
+        return operator.inputs[: op.operands]
+    return tuple(operator.inputs[place] for place in op.operand_order if place < len(operator.inputs))
 
 
 def listed(shapes: Any) -> str:

@@ -12,6 +12,9 @@ from tinyptq.graph import Array, Graph, Node, QParams, Shape, Tensor
 from tinyptq.program import Work
 
 
+INT8 = np.dtype(np.int8)
+
+
 @dataclass(frozen=True, eq=False)
 class TfliteOperator:
     """One operator of a .tflite file as `read_tflite` sees it.
@@ -35,6 +38,8 @@ class TfliteCode:
     operands: int32 constant operands after the layer's own (axes, shape, paddings).
     shape:    of this operator's output when another one follows in the same layer (a PAD before a CONV_2D);
               such an intermediate has the layer input's dtype and quantization.
+    dtype:    of that intermediate when it is another one; it then has no quantization.
+    leading:  constant operands before the layer's own (the table of a GATHER), in the layer output's quantization.
     """
 
     builtin: str
@@ -43,6 +48,8 @@ class TfliteCode:
     operands: tuple[Array, ...] = ()
     shape: Shape | None = None
     version: int = 1
+    dtype: np.dtype[Any] | None = None
+    leading: tuple[Array, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +59,7 @@ class Operand:
     shape: Shape
     qparams: QParams
     data: Array | None = None
-    dtype: np.dtype[Any] = np.dtype(np.int8)
+    dtype: np.dtype[Any] = INT8
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,7 @@ class Op:
     attrs         frozen dataclass of the float operator's attributes.
     params        frozen dataclass of integers that lower returns.
     operands      how many leading TFLite inputs stay tensor operands (the others become attributes).
+    operand_order where those operands stand among the TFLite inputs, when not first (SPLIT reads its axis first).
     read_tflite   TfliteOperator -> attrs.
     write_tflite  params -> operators of the exported int8 file, usually one.
     infer_shapes  (attrs, input shapes, batch 1 included) -> output shapes.
@@ -118,6 +126,15 @@ class Op:
     constants: Callable[[Any], Mapping[str, Array]] = lambda params: {}
     scratch: Callable[[Any], int] = lambda params: 0
     rows: Callable[[Any], Rows | None] = lambda params: None
+    operand_order: tuple[int, ...] | None = None
+
+
+def in_file_order(order: tuple[int, ...] | None, own: tuple[int, ...], others: tuple[int, ...]) -> tuple[int, ...]:
+    """Tensor indices of a TFLite operator: its own operands at the places `order` names, the others around them."""
+    places = tuple(range(len(own))) if order is None else order[: len(own)]
+    filled = dict(zip(places, own, strict=True))
+    waiting = iter(others)
+    return tuple(filled[i] if i in filled else next(waiting) for i in range(len(own) + len(others)))
 
 
 def elements(shape: Shape) -> int:
