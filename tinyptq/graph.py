@@ -86,6 +86,16 @@ class Graph:
 Pass = Callable[[Graph], Graph]
 
 
+CONVERTERS = ("quantize", "dequantize")
+
+
+def is_quantized(graph: Graph) -> bool:
+    """Does an operator, other than one that converts from or to floats, compute on integers that stand for reals?"""
+    names = {name for node in graph.nodes if node.op not in CONVERTERS for name in (*node.inputs, *node.outputs)}
+    activations = (graph.tensors[name] for name in names if not graph.is_constant(name))
+    return any(tensor.qparams is not None for tensor in activations)
+
+
 def rebuild(graph: Graph, nodes: tuple[Node, ...], added: tuple[Tensor, ...] = ()) -> Graph:
     """graph with these nodes: tensors nobody names any more are dropped, `added` ones are put in."""
     tensors = {**graph.tensors, **{t.name: t for t in added}}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import Graph, Node, Tensor
 from tinyptq.names import c_identifier
@@ -32,7 +30,7 @@ def value_of(tensor: Tensor, recipe: Recipe) -> Value:
         constant = recipe.constants[tensor.name]
         return Value(tensor.name, tensor.shape, constant.values.dtype, constant.qparams, constant.values)
     activation = recipe.activations[tensor.name]
-    return Value(tensor.name, tensor.shape, np.dtype(np.int8), activation.qparams)
+    return Value(tensor.name, tensor.shape, activation.dtype, activation.qparams)
 
 
 def lower_node(node: Node, values: dict[str, Value]) -> Layer:

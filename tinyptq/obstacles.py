@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyptq.errors import TinyptqError
-from tinyptq.graph import Graph, Node, Tensor
+from tinyptq.graph import Graph, Node, Tensor, is_quantized
 from tinyptq.ops import BY_NAME
 from tinyptq.ops.base import Constraint
 
@@ -63,24 +63,39 @@ def boundary_obstacles(graph: Graph) -> Iterator[tuple[str, str]]:
 
 
 def dtype_obstacles(graph: Graph) -> Iterator[tuple[str, str]]:
-    """(what, where) for tensors that are not float32 or not finite; operators already refused do not repeat it."""
+    """(what, where) for tensors of a type their operator cannot take; operators already refused do not repeat it."""
     seen: set[str] = set()
+    quantized = is_quantized(graph)
     for node in graph.nodes:
         if isinstance(node.attrs, Foreign):
             continue
         for name in (*node.inputs, *node.outputs):
             tensor = graph.tensors[name]
-            if tensor.dtype != FLOAT32 and name not in seen:
+            sentence = integer_sentence(node, tensor) if quantized else float_sentence(tensor)
+            if sentence is not None and name not in seen:
                 seen.add(name)
-                yield dtype_sentence(tensor), f"tensor '{name}' of {node.source}"
-            elif tensor.data is not None and not np.isfinite(tensor.data).all():
-                yield "constant holds infinity or not-a-number", f"tensor '{name}' of {node.source}"
+                yield sentence, f"tensor '{name}' of {node.source}"
 
 
-def dtype_sentence(tensor: Tensor) -> str:
-    if tensor.qparams is not None:
-        return f"tensor is already quantized to {tensor.dtype}, a float model is needed"
-    return f"tensor is {tensor.dtype}, not float32"
+def float_sentence(tensor: Tensor) -> str | None:
+    """What is wrong with a tensor of a float model; None when nothing is."""
+    if tensor.dtype != FLOAT32 and tensor.qparams is not None:
+        return f"tensor is quantized to {tensor.dtype} in a model that computes in floats"
+    if tensor.dtype != FLOAT32:
+        return f"tensor is {tensor.dtype}, not float32"
+    if tensor.data is not None and not np.isfinite(tensor.data).all():
+        return "constant holds infinity or not-a-number"
+    return None
+
+
+def integer_sentence(node: Node, tensor: Tensor) -> str | None:
+    """What is wrong with a tensor of a model that is already quantized; None when nothing is."""
+    if tensor.dtype.kind not in "iu":
+        return f"tensor is {tensor.dtype} in a model that computes in integers"
+    accepted = BY_NAME[node.op].dtypes
+    if tensor.data is None and str(tensor.dtype) not in accepted:
+        return f"{node.op.upper()} of {tensor.dtype} is not supported, only of {' and '.join(accepted)}"
+    return None
 
 
 def node_obstacles(graph: Graph) -> Iterator[tuple[str, str]]:

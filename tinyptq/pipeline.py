@@ -17,7 +17,7 @@ from tinyptq.emit.c import emit_c
 from tinyptq.emit.tflite import write_tflite_model
 from tinyptq.errors import TinyptqError
 from tinyptq.frontend import load_model
-from tinyptq.graph import Graph
+from tinyptq.graph import Graph, is_quantized
 from tinyptq.lower import lower
 from tinyptq.output import new_folder, require_replaceable, write_files
 from tinyptq.passes import normalize
@@ -27,6 +27,7 @@ from tinyptq.plan.types import Plan
 from tinyptq.program import Program
 from tinyptq.prove import verify_firmware
 from tinyptq.ptq.calibration import CalibrationSet, first_samples, open_calibration
+from tinyptq.ptq.imported import imported_recipe
 from tinyptq.ptq.observers import DEFAULT_OBSERVER
 from tinyptq.ptq.quantize import quantize
 from tinyptq.ptq.separate_scales import separate_scales
@@ -60,10 +61,10 @@ def build(
     count: int = samples.DEFAULT_COUNT,
     progress: Progress = silent,
 ) -> Built:
-    """Float model file in, verified firmware out; the folder appears whole or not at all.
+    """Model file in, verified firmware out; the folder appears whole or not at all.
 
     model: .tflite, .keras or .h5. board: a name or the path of a TOML file. calibration: .npy, .npz, a folder
-    of them, or "random". output: default build/<model>-<board>. count: inputs on which every layer is compared.
+    of them, or "random"; not needed for a .tflite that is already int8. output: default build/<model>-<board>. count: inputs on which every layer is compared.
     Raises TinyptqError (exit code 3 when a layer of the firmware differs from the simulator).
     """
     target = load_board(board)
@@ -72,15 +73,15 @@ def build(
     graph = separate_scales(normalize(imported))
     directory = output or Path("build") / f"{model.stem}-{target.name}"
     require_replaceable(directory)
-    calibration_set = open_calibration(calibration, graph)
-    deviation = float_deviation(model, imported, calibration_set)
+    real = open_calibration(calibration, graph)
+    deviation = float_deviation(model, imported, real)
     progress("import", 1, 1)
 
-    recipe = quantize(graph, calibration_set, observer, progress)
+    recipe = imported_recipe(graph) if is_quantized(graph) else quantize(graph, real, observer, progress)
     program = lower(graph, recipe, hashlib.sha256(model.read_bytes()).hexdigest())
     memory = require_sound(program, plan(program, target))
-    inputs = samples.verification_inputs(program, calibration_set, count)
-    sqnr = samples.layer_sqnr(program, graph, calibration_set, progress)
+    inputs = samples.verification_inputs(program, real, count)
+    sqnr = {} if is_quantized(graph) else samples.layer_sqnr(program, graph, real, progress)
 
     with new_folder(directory) as folder:
         progress("compile", 0, 1)
@@ -108,7 +109,7 @@ def float_deviation(model: Path, imported: Graph, calibration: CalibrationSet) -
 
     Raises TinyptqError when it is too far: the import is faulty, nothing may be quantized.
     """
-    if model.suffix != ".tflite":
+    if model.suffix != ".tflite" or is_quantized(imported):
         return None
     found = litert.compare_with_litert(model.read_bytes(), imported, first_samples(calibration, LITERT_SAMPLES))
     if found is None:

@@ -98,6 +98,7 @@ class Op:
     run_float     (attrs, float32 arrays [n, ...]) -> float32 array: the meaning, checked against LiteRT.
     constraints   predicates over (graph, node); the docstring is the error text and the row in `tinyptq ops`.
     quantization  FREE, SAME, or the fixed QParams of the output.
+    dtypes        integer types its activations may have.
     weight_axis   output-channel axis of operand 1 when it is a weight (operand 2 is then the bias), else None.
     lower         (attrs, input Operands, output Operands) -> params: scales folded, overflow proved.
     run_int       (params, integer arrays [n, ...]) -> integer array: the specification of every C kernel.
@@ -122,6 +123,7 @@ class Op:
     run_int: Callable[..., Array]
     work: Callable[[Any], Work]
     constraints: tuple[Constraint, ...] = ()
+    dtypes: tuple[str, ...] = ("int8",)
     weight_axis: int | None = None
     constants: Callable[[Any], Mapping[str, Array]] = lambda params: {}
     scratch: Callable[[Any], int] = lambda params: 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyptq.graph import Graph, Pass, require_well_formed
+from tinyptq.graph import Graph, Pass, is_quantized, require_well_formed
 from tinyptq.obstacles import require_supported
 from tinyptq.passes.dequantize_constants import dequantize_constants
 from tinyptq.passes.drop_dead import drop_dead
@@ -17,6 +17,7 @@ from tinyptq.passes.hoist_elementwise import hoist_elementwise
 from tinyptq.passes.merge_pads import merge_pads
 from tinyptq.passes.merge_reshapes import drop_flatten, merge_reshapes
 from tinyptq.passes.own_constants import own_constants
+from tinyptq.passes.strip_float_ends import strip_float_ends
 from tinyptq.passes.strip_quantize import strip_quantize
 
 PASSES: tuple[Pass, ...] = (
@@ -37,12 +38,19 @@ PASSES: tuple[Pass, ...] = (
     drop_dead,
 )
 
+# A model that is already quantized is compiled as it is: its layers are to equal TFLM's, one by one.
+INTEGER_PASSES: tuple[Pass, ...] = (
+    drop_dead,
+    strip_float_ends,
+    drop_dead,
+)
+
 
 def simplify(graph: Graph) -> Graph:
     """All passes in order, each followed by a check. What cannot be compiled stays; `obstacles` lists it."""
     graph = require_well_formed(graph, "import")
     with np.errstate(all="ignore"):  # constants that are not finite are an obstacle, not a warning
-        for step in PASSES:
+        for step in INTEGER_PASSES if is_quantized(graph) else PASSES:
             graph = require_well_formed(step(graph), step.__name__)
     return graph
 

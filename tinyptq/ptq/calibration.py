@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from tinyptq.errors import TinyptqError
-from tinyptq.graph import Array, Graph, Shape
+from tinyptq.graph import Array, Graph, Shape, is_quantized
 
 BATCH = 32
 RANDOM_SAMPLES = 64
@@ -50,8 +50,12 @@ class CalibrationSet:
 
 
 def open_calibration(spec: Path | str | None, graph: Graph) -> CalibrationSet:
-    """The calibration set of a float graph. spec: a path, "random", or None (an error that says how to give one)."""
+    """The samples of a graph. spec: a path, "random", or None: an error that says how to give one, unless the graph
+    is quantized already and needs none (the set is then empty).
+    """
     shapes = {name: graph.tensors[name].shape for name in graph.inputs}
+    if spec is None and is_quantized(graph):
+        return CalibrationSet({}, shapes, 0)
     if spec is None:
         raise TinyptqError(
             "no-calibration",
@@ -205,4 +209,5 @@ def first_samples(calibration: CalibrationSet, count: int) -> dict[str, Array]:
         parts.append(batch)
         if sum(len(next(iter(p.values()))) for p in parts) >= count:
             break
-    return {name: np.concatenate([p[name] for p in parts])[:count] for name in calibration.shapes}
+    nothing = {name: [np.empty((0, *shape[1:]), np.float32)] for name, shape in calibration.shapes.items()}
+    return {name: np.concatenate([p[name] for p in parts] or nothing[name])[:count] for name in calibration.shapes}

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from tinyptq.graph import Array, QParams
+from tinyptq.ops.base import INT8
 
 
 @dataclass(frozen=True, eq=False)
 class ActivationChoice:
-    """Real range [low, high] kept by an int8 activation, and the observer or rule it came from."""
+    """Real range [low, high] kept by an integer activation, and the observer or rule it came from."""
 
     low: float
     high: float
     qparams: QParams
     reason: str
+    dtype: np.dtype[Any] = INT8
 
 
 @dataclass(frozen=True, eq=False)
