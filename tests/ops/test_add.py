@@ -52,9 +52,9 @@ def test_on_paper() -> None:
     params = lowered(per_tensor(0.5, 2), per_tensor(0.5, -6), per_tensor(0.25, -10))
     assert add.run_int(params, np.int8([[10]]), np.int8([[-4]])).tolist() == [[10]]
     # equal scales: each input is halved against 2·max s; the sum returns by 2 · 0.5 / (2^20 · 0.25)
-    assert params.input_multipliers == (1 << 30, 1 << 30)
-    assert params.input_shifts == (0, 0)
-    assert (params.output_multiplier, params.output_shift) == (1 << 30, -17)
+    assert params.pair.input_multipliers == (1 << 30, 1 << 30)
+    assert params.pair.input_shifts == (0, 0)
+    assert (params.pair.output_multiplier, params.pair.output_shift) == (1 << 30, -17)
 
 
 def test_loops() -> None:

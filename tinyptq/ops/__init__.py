@@ -20,6 +20,7 @@ from tinyptq.ops import (
     relu,
     reshape,
     softmax,
+    sub,
     tanh,
 )
 from tinyptq.ops.base import Op
@@ -43,6 +44,7 @@ OPS: tuple[Op, ...] = (
     reshape.OP,
     quantize.OP,
     dequantize.OP,
+    sub.OP,
 )
 BY_NAME = {op.name: op for op in OPS}
 BY_BUILTIN = {builtin: op for op in OPS for builtin in op.builtins}

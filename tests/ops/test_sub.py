@@ -1,0 +1,108 @@
+"""SUB: one difference on paper, the laws on broadcasts and clamps, every pair of bytes against tflite-micro."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.laws import Case, c_law, draw, file_law, float_law, int_law, parametrize, step_law
+from tests.ops.exhaustive import exhaustive_law, scales, zero_points
+from tests.ops.refusals import broken
+from tinyptq.errors import TinyptqError
+from tinyptq.graph import QParams
+from tinyptq.ops import sub
+from tinyptq.ops.activation import RELU, RELU6, RELU_N1_TO_1
+from tinyptq.ops.base import Operand
+from tinyptq.ops.sub import Sub
+
+per_tensor = QParams.per_tensor
+
+CASES = (
+    Case("flat", Sub(), ((1, 4, 5, 3), (1, 4, 5, 3)), "equal shapes are one loop"),
+    Case("mean", Sub(), ((1, 4, 5, 3), draw("mean", 3)), "a normalization subtracts a constant per channel"),
+    Case("one-minus", Sub(), (np.float32(1).reshape(()), (1, 7)), "1 − x: the constant comes first"),
+    Case("centre", Sub(RELU6), ((1, 4, 5, 3), (1, 1, 1, 3)), "minus its own mean"),
+    Case("both", Sub(RELU_N1_TO_1), ((1, 4, 1, 3), (1, 1, 5, 1)), "both operands are repeated"),
+    Case(
+        "unequal-scales",
+        Sub(RELU),
+        ((1, 40), (1, 40)),
+        "one input 1000 times finer than the other",
+        qparams={0: per_tensor(0.0001, -128), 1: per_tensor(0.1, 127), "output": per_tensor(0.09, 3)},
+    ),
+)
+
+
+def lowered(first: QParams, second: QParams, output: QParams) -> sub.SubInt8:
+    shape = (1, 1)
+    return sub.lower(Sub(), (Operand(shape, first), Operand(shape, second)), (Operand(shape, output),))
+
+
+def test_on_paper() -> None:
+    # (10 − 2) · 0.5 − (−4 + 6) · 0.5 = 3.0, and 3.0 / 0.25 − 10 = 2
+    params = lowered(per_tensor(0.5, 2), per_tensor(0.5, -6), per_tensor(0.25, -10))
+    assert sub.run_int(params, np.int8([[10]]), np.int8([[-4]])).tolist() == [[2]]
+
+
+def test_multipliers_are_float32_quotients() -> None:
+    """0.7 / 1.4 is exactly one half; 0.3 / 1.4 is a float32 with 24 bits, which ADD's double would not be."""
+    params = lowered(per_tensor(0.3), per_tensor(0.7), per_tensor(0.5))
+    assert params.pair.input_multipliers[1] == 1 << 30
+    assert params.pair.input_multipliers[0] % (1 << 7) == 0  # 31 bits, the last 7 of them empty
+
+
+@parametrize(CASES)
+def test_float_equals_litert(case: Case) -> None:
+    float_law(sub.OP, case)
+
+
+@parametrize(CASES)
+def test_integers_equal_tflm(case: Case) -> None:
+    int_law(sub.OP, case)
+
+
+@parametrize(CASES)
+def test_integers_stay_near_float(case: Case) -> None:
+    step_law(sub.OP, case)
+
+
+@parametrize(CASES)
+def test_attributes_survive_a_file(case: Case) -> None:
+    file_law(sub.OP, case)
+
+
+def test_c_equals_numpy(tmp_path: Path) -> None:
+    c_law(sub.OP, CASES, tmp_path)
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    first=st.builds(per_tensor, scales(1e-4, 1e3), zero_points),
+    second=st.builds(per_tensor, scales(1e-4, 1e3), zero_points),
+    ratio=scales(2.0**-12, 2.0**12),
+    zero_point=zero_points,
+    activation=st.sampled_from([Sub(), Sub(RELU), Sub(RELU6)]),
+)
+@example(per_tensor(0.1, -128), per_tensor(0.1, 127), 1.0, 127, Sub())
+@example(per_tensor(0.1, 127), per_tensor(1e-9, 127), 2.0**-18, -128, Sub())
+def test_every_pair_equals_tflm(
+    first: QParams, second: QParams, ratio: float, zero_point: int, activation: Sub
+) -> None:
+    # (TFLite refuses a fused RELU6 below scale 6 / 2^31: the drawn scales stay above)
+    output = per_tensor(max(float(first.scale[0]), float(second.scale[0])) * ratio, zero_point)
+    exhaustive_law(sub.OP, activation, (first, second), output)
+
+
+def test_a_difference_that_is_always_zero_is_refused() -> None:
+    with pytest.raises(TinyptqError, match="difference's scale 1e-07 is too fine for inputs of scale 1 "):
+        lowered(per_tensor(1.0), per_tensor(0.5), per_tensor(1e-7))
+
+
+def test_constraints() -> None:
+    assert broken(sub.OP, Sub(), (1, 4, 5, 3), draw("c", 3)) == []
+    assert broken(sub.OP, Sub(), (1, 4, 5, 3), (1, 4, 5, 2)) == ["broadcastable"]
+    assert broken(sub.OP, Sub(), draw("a", 1, 3), draw("b", 1, 3)) == ["one_activation"]
