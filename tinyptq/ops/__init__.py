@@ -20,6 +20,7 @@ from tinyptq.ops import (
     relu,
     reshape,
     softmax,
+    squared_difference,
     sub,
     tanh,
 )
@@ -45,6 +46,7 @@ OPS: tuple[Op, ...] = (
     quantize.OP,
     dequantize.OP,
     sub.OP,
+    squared_difference.OP,
 )
 BY_NAME = {op.name: op for op in OPS}
 BY_BUILTIN = {builtin: op for op in OPS for builtin in op.builtins}
