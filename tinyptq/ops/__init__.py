@@ -12,7 +12,9 @@ from tinyptq.ops import (
     fully_connected,
     logistic,
     max_pool_2d,
+    maximum,
     mean,
+    minimum,
     mul,
     pad,
     quantize,
@@ -47,6 +49,8 @@ OPS: tuple[Op, ...] = (
     dequantize.OP,
     sub.OP,
     squared_difference.OP,
+    maximum.OP,
+    minimum.OP,
 )
 BY_NAME = {op.name: op for op in OPS}
 BY_BUILTIN = {builtin: op for op in OPS for builtin in op.builtins}
