@@ -276,13 +276,20 @@ def test_integer_ends_of_a_float_model_are_stripped() -> None:
     assert {tensor.dtype for tensor in result.tensors.values()} == {FLOAT32}
 
 
-def test_a_model_quantized_inside_is_left_alone_and_refused() -> None:
+def test_a_model_quantized_inside_loses_only_its_float_ends() -> None:
     graph = build(("quantize", Quantize(), ("x",), "a"), relu("a", "b2"), ("dequantize", Dequantize(), ("b2",), "y"))
     quantized = {n: replace(graph.tensors[n], dtype=INT8, qparams=QParams.per_tensor(0.1)) for n in ("a", "b2")}
-    graph = replace(graph, tensors={**graph.tensors, **quantized})
-    assert text(simplify(graph)) == "quantize relu dequantize"
-    with pytest.raises(TinyptqError, match="already quantized to int8"):
-        normalize(graph)
+    result = normalize(replace(graph, tensors={**graph.tensors, **quantized}))
+    assert text(result) == "relu"
+    assert (result.inputs, result.outputs) == (("a",), ("b2",))
+    assert {tensor.dtype for tensor in result.tensors.values()} == {INT8}
+
+
+def test_a_float_in_the_middle_of_integers_is_an_obstacle() -> None:
+    graph = build(relu("x", "a"), ("dequantize", Dequantize(), ("a",), "b2"), relu("b2", "y"))
+    quantized = {n: replace(graph.tensors[n], dtype=INT8, qparams=QParams.per_tensor(0.1)) for n in ("x", "a")}
+    with pytest.raises(TinyptqError, match="tensor is float32 in a model that computes in integers"):
+        normalize(replace(graph, tensors={**graph.tensors, **quantized}))
 
 
 def test_no_pass_touches_an_operator_it_does_not_know() -> None:
