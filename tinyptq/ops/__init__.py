@@ -19,6 +19,7 @@ from tinyptq.ops import (
     pad,
     quantize,
     reduce_max,
+    reduce_min,
     relu,
     reshape,
     softmax,
@@ -51,6 +52,7 @@ OPS: tuple[Op, ...] = (
     squared_difference.OP,
     maximum.OP,
     minimum.OP,
+    reduce_min.OP,
 )
 BY_NAME = {op.name: op for op in OPS}
 BY_BUILTIN = {builtin: op for op in OPS for builtin in op.builtins}
