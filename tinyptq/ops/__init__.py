@@ -25,6 +25,7 @@ from tinyptq.ops import (
     softmax,
     squared_difference,
     sub,
+    sum,
     tanh,
 )
 from tinyptq.ops.base import Op
@@ -53,6 +54,7 @@ OPS: tuple[Op, ...] = (
     maximum.OP,
     minimum.OP,
     reduce_min.OP,
+    sum.OP,
 )
 BY_NAME = {op.name: op for op in OPS}
 BY_BUILTIN = {builtin: op for op in OPS for builtin in op.builtins}

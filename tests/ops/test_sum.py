@@ -1,0 +1,93 @@
+"""SUM: numbers on paper, then the laws over single, joined and separated axes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.laws import Case, c_law, file_law, float_law, int_law, parametrize, step_law
+from tests.ops.exhaustive import scales, zero_points
+from tests.ops.refusals import broken
+from tinyptq.errors import TinyptqError
+from tinyptq.graph import QParams, Shape
+from tinyptq.ops import sum
+from tinyptq.ops.base import Operand
+from tinyptq.ops.sum import Sum
+
+OP = sum.OP
+
+CASES = (
+    Case("global", Sum((1, 2)), ((1, 5, 7, 9),), "over height and width"),
+    Case("global-keep", Sum((1, 2), True), ((1, 5, 7, 9),), "the axes are kept"),
+    Case("sequence", Sum((1,)), ((1, 30, 6),), "over a sequence"),
+    Case("channels", Sum((3,)), ((1, 3, 4, 8),), "over the innermost axis"),
+    Case("all", Sum((1, 2, 3)), ((1, 3, 4, 5),), "one number per sample"),
+    Case("separated", Sum((1, 3), True), ((1, 3, 4, 5),), "reduced, kept, reduced"),
+    Case("rank-5", Sum((2, 4)), ((1, 3, 2, 4, 5),), "kept, reduced, kept, reduced"),
+    Case("size-1", Sum((2,)), ((1, 3, 1, 4),), "nothing to reduce: an axis of one"),
+    Case("vector", Sum((1,), True), ((1, 9),), "a single run"),
+)
+
+
+@parametrize(CASES)
+def test_float_equals_litert(case: Case) -> None:
+    float_law(OP, case)
+
+
+@parametrize(CASES)
+def test_integers_equal_tflm(case: Case) -> None:
+    int_law(OP, case)
+
+
+@parametrize(CASES)
+def test_integers_are_near_the_floats(case: Case) -> None:
+    step_law(OP, case)
+
+
+@parametrize(CASES)
+def test_attributes_survive_a_file(case: Case) -> None:
+    file_law(OP, case)
+
+
+def test_c_equals_numpy(tmp_path: Path) -> None:
+    c_law(OP, CASES, tmp_path)
+
+
+def test_on_paper() -> None:
+    """((5-1) + (7-1) + (-2-1) + (9-1)) · 0.5/2 = 15/4 = 3.75 -> 4; - 3 = 1."""
+    x = Operand((1, 4), QParams.per_tensor(0.5, 1))
+    params = sum.lower(Sum((1,)), (x,), (Operand((1,), QParams.per_tensor(2.0, -3)),))
+    assert (params.multiplier, params.shift) == (2**30, -1)
+    assert sum.run_int(params, np.array([[5, 7, -2, 9]], np.int8)).tolist() == [1]
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    scale=scales(1e-4, 1e2),
+    ratio=scales(0.01, 100.0),
+    points=st.tuples(zero_points, zero_points),
+    shape=st.tuples(st.just(1), st.integers(1, 12), st.integers(1, 12), st.integers(1, 6)),
+    axes=st.sampled_from([(1,), (2,), (3,), (1, 2), (1, 3), (2, 3), (1, 2, 3)]),
+)
+def test_drawn_scales_equal_tflm(
+    scale: float, ratio: float, points: tuple[int, int], shape: Shape, axes: tuple[int, ...]
+) -> None:
+    forced = {0: QParams.per_tensor(scale, points[0]), "output": QParams.per_tensor(scale * ratio, points[1])}
+    int_law(OP, Case("drawn", Sum(axes), (shape,), "drawn", qparams=forced))
+
+
+def test_an_overflow_is_refused() -> None:
+    x = Operand((1, 4000), QParams.per_tensor(1.0))
+    with pytest.raises(TinyptqError, match="beyond a 32-bit accumulator"):
+        sum.lower(Sum((1,)), (x,), (Operand((1,), QParams.per_tensor(1e-4)),))
+
+
+def test_refusals() -> None:
+    assert broken(OP, Sum((1, 2)), (1, 5, 5, 2)) == []
+    assert broken(OP, Sum((0, 1)), (1, 5, 5, 2)) == ["reduces_no_batch"]
+    assert broken(OP, Sum(()), (1, 5, 5, 2)) == ["reduces_no_batch"]
+    assert broken(OP, Sum((1, 3, 5)), (1, 2, 3, 4, 5, 6)) == ["few_runs"]
