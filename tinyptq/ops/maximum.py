@@ -47,8 +47,7 @@ def run_float(attrs: Maximum, first: Array, second: Array) -> Array:
 
 
 def lower(attrs: Maximum, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> MaximumInt8:
-    """TFLite Micro compares integers as they are, whatever their scales; here they are equal."""
-    assert all(operand.qparams.same_as(outputs[0].qparams) for operand in inputs)
+    """TFLite Micro compares integers as they are: imported files whose scales differ get the same bytes from it."""
     return MaximumInt8((inputs[0].shape, inputs[1].shape), outputs[0].shape)
 
 
