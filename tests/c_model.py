@@ -7,6 +7,7 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -31,13 +32,18 @@ void tq_trace_begin(uint32_t layer)
     (void)layer;
 }
 
-void tq_trace_end(uint32_t layer, const void *output, size_t bytes)
+void tq_trace_output(uint32_t layer, const void *output, size_t bytes)
 {
     uint32_t header[2];
     header[0] = layer;
     header[1] = (uint32_t)bytes;
     fwrite(header, sizeof header, 1, stdout);
     fwrite(output, 1, bytes, stdout);
+}
+
+void tq_trace_end(uint32_t layer, const void *output, size_t bytes)
+{
+    tq_trace_output(layer, output, bytes);
 }
 
 int main(void)
@@ -85,10 +91,13 @@ def packed(program: Program, inputs: Mapping[str, Array]) -> bytes:
 def traced(program: Program, stream: bytes) -> dict[str, Array]:
     """The trace of all samples as arrays; every layer speaks once per sample."""
     parts: dict[str, list[Array]] = {}
+    expected = cycle((index, name) for index, layer in enumerate(program.layers) for name in layer.outputs)
     position = 0
     while position < len(stream):
         layer, size = struct.unpack_from("=II", stream, position)
-        value = program.values[program.layers[layer].outputs[0]]
+        index, name = next(expected)
+        value = program.values[name]
+        assert (layer, size) == (index, value.size_bytes)
         body = stream[position + 8 : position + 8 + size]
         parts.setdefault(value.name, []).append(np.frombuffer(body, value.dtype).reshape(value.shape))
         position += 8 + size

@@ -77,7 +77,7 @@ def check_every_byte(name: str, way: str, folder: Path, prefix: str | None) -> N
     inputs, expected = inputs_and_expected(program, 5)
     bytes_out = joined(program, program.outputs, expected).shape[1]
     sizes = [e.shape[1] for e in expected]
-    result = run_firmware(board, images.trace_elf, inputs, bytes_out, len(CASES), sizes)
+    result = run_firmware(board, images.trace_elf, inputs, bytes_out, len(CASES), list(enumerate(sizes)))
     for case, want, got in zip(CASES, expected, result.layers, strict=True):
         assert len(np.unique(want)) > 3, case.id
         np.testing.assert_array_equal(got, want, f"{case.id}: {case.why}")

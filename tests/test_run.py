@@ -25,7 +25,7 @@ EMBEDDED = [name for name in board_names() if name != "host"]
 @pytest.mark.parametrize("name", board_names())
 def test_outputs_and_every_layer_arrive(name: str) -> None:
     case, inputs = built(name), samples(5)
-    result = run_firmware(case.board, case.images.trace_elf, inputs, BYTES, LAYERS, [BYTES, BYTES])
+    result = run_firmware(case.board, case.images.trace_elf, inputs, BYTES, LAYERS, [(0, BYTES), (1, BYTES)])
     np.testing.assert_array_equal(result.layers[0], inputs + np.int8(1))  # -128..127 wraps
     np.testing.assert_array_equal(result.layers[1], inputs + np.int8(2))
     np.testing.assert_array_equal(result.outputs, inputs + np.int8(2))
@@ -102,13 +102,13 @@ def test_a_job_for_another_model_is_refused_by_the_firmware() -> None:
 def test_layers_need_an_image_with_hooks() -> None:
     case = built("cortex-m4")
     with pytest.raises(TinyptqError, match="without trace hooks"):
-        run_firmware(case.board, case.images.elf, samples(2), BYTES, LAYERS, [BYTES, BYTES])
+        run_firmware(case.board, case.images.elf, samples(2), BYTES, LAYERS, [(0, BYTES), (1, BYTES)])
 
 
 def test_a_layer_of_another_size_is_noticed() -> None:
     case = built("cortex-m4")
     with pytest.raises(TinyptqError, match=r"layer 0 is missing, out of order or not 41 bytes"):
-        run_firmware(case.board, case.images.trace_elf, samples(2), BYTES, LAYERS, [41, 39])
+        run_firmware(case.board, case.images.trace_elf, samples(2), BYTES, LAYERS, [(0, 41), (1, 39)])
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def verify_firmware(
         expected = run_batch(program, batch)
         packed = pack(program, program.inputs, batch)
         size, layers = output_bytes(program), len(program.layers)
-        traced = run_firmware(board, trace_elf, packed, size, layers, trace_bytes(program))
+        traced = run_firmware(board, trace_elf, packed, size, layers, traced_outputs(program))
         shipped = run_firmware(board, elf, packed, size, layers)
         parts.append(compare(expected, layer_tensors(program, traced.layers), checkpoints(program)))
         if parts[-1].equal:  # else the layer that differs is the better answer
@@ -118,17 +118,13 @@ def output_bytes(program: Program) -> int:
     return io_layout([program.values[name].size_bytes for name in program.outputs])[1]
 
 
-def trace_bytes(program: Program) -> list[int]:
-    """Bytes of each layer's output, in the order in which the trace hooks fire."""
-    return [program.values[layer.outputs[0]].size_bytes for layer in program.layers]
+def traced_outputs(program: Program) -> list[tuple[int, int]]:
+    """(layer, bytes) of every layer output, in the order in which the trace hooks fire."""
+    return [(i, program.values[name].size_bytes) for i, layer in enumerate(program.layers) for name in layer.outputs]
 
 
-def layer_tensors(program: Program, layers: Sequence[Array]) -> dict[str, Array]:
-    """{value name: [n, elements]} from the traced bytes of each layer."""
-    return dict(tensor_of(program, i, data) for i, data in enumerate(layers))
-
-
-def tensor_of(program: Program, index: int, data: Array) -> tuple[str, Array]:
-    name = program.layers[index].outputs[0]
-    return name, np.ascontiguousarray(data).view(program.values[name].dtype)
-
+def layer_tensors(program: Program, traced: Sequence[Array]) -> dict[str, Array]:
+    """{value name: [n, elements]} from the traced bytes of each layer output."""
+    names = [name for layer in program.layers for name in layer.outputs]
+    pairs = zip(names, traced, strict=True)
+    return {name: np.ascontiguousarray(data).view(program.values[name].dtype) for name, data in pairs}

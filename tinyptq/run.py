@@ -38,7 +38,7 @@ EXITS = {
 
 @dataclass(frozen=True)
 class RunResult:
-    """outputs: int8 [n, output_bytes]. layers: int8 [n, bytes] each, () when not traced. stack_bytes: None: unknown."""
+    """outputs: int8 [n, output_bytes]. layers: int8 [n, bytes] per traced output, () when not traced. stack_bytes: None: unknown."""
 
     outputs: Array
     layers: tuple[Array, ...]
@@ -59,20 +59,20 @@ def run_firmware(
     inputs: Array,
     output_bytes: int,
     layer_count: int,
-    trace_bytes: Sequence[int] | None = None,
+    trace: Sequence[tuple[int, int]] | None = None,
     timeout_s: float = TIMEOUT_S,
 ) -> RunResult:
     """Every row of inputs, int8 [n, input_bytes], through the image.
 
-    trace_bytes: bytes of every layer's output; the image must then have hooks, and its stack figure is not the model's.
+    trace: (layer, bytes) of every layer output; the image must then have hooks, and its stack figure is not the model's.
     All results are held in memory: give long sets in batches. Raises no-runner, no-emulator, run-failed.
     """
-    mode = RUN if trace_bytes is None else TRACE
+    mode = RUN if trace is None else TRACE
     with tempfile.TemporaryDirectory(prefix="tinyptq-") as folder:
         work = Path(folder)
         _run_job(board, elf, mode, inputs, output_bytes, layer_count, work, timeout_s)
         outputs = _read_rows(work / "outputs.bin", len(inputs), output_bytes)
-        layers = () if trace_bytes is None else _read_layers(work / "trace.bin", len(inputs), trace_bytes)
+        layers = () if trace is None else _read_layers(work / "trace.bin", len(inputs), trace)
         (stack,) = struct.unpack("<I", (work / "status.bin").read_bytes())
     return RunResult(outputs, layers, None if board.is_host or mode == TRACE else stack)
 
@@ -170,14 +170,14 @@ def _read_rows(path: Path, count: int, row_bytes: int) -> Array:
     return data.reshape(count, row_bytes)
 
 
-def _read_layers(path: Path, count: int, layer_bytes: Sequence[int]) -> tuple[Array, ...]:
-    """Split the trace, {layer, bytes, data} per sample and layer, into one array per layer."""
-    rows = _read_rows(path, count, sum(layer_bytes) + 8 * len(layer_bytes))
+def _read_layers(path: Path, count: int, trace: Sequence[tuple[int, int]]) -> tuple[Array, ...]:
+    """Split the trace, {layer, bytes, data} per sample and layer output, into one array per layer output."""
+    rows = _read_rows(path, count, sum(size for _, size in trace) + 8 * len(trace))
     layers, start = [], 0
-    for index, size in enumerate(layer_bytes):
-        header = np.frombuffer(struct.pack("<2I", index, size), np.int8)
+    for layer, size in trace:
+        header = np.frombuffer(struct.pack("<2I", layer, size), np.int8)
         if not (rows[:, start : start + 8] == header).all():
-            message = f"layer {index} is missing, out of order or not {size} bytes"
+            message = f"layer {layer} is missing, out of order or not {size} bytes"
             raise TinyptqError("run-failed", message, where=path.name)
         layers.append(rows[:, start + 8 : start + 8 + size])
         start += 8 + size

@@ -96,7 +96,12 @@ void tq_trace_end(uint32_t layer, const void *output, size_t bytes)
         write_interval(layer, open_first, last);
         is_open = 0U;
     }
-    else if (hook_mode == (uint32_t)MODE_TRACE)
+    tq_trace_output(layer, output, bytes);
+}
+
+void tq_trace_output(uint32_t layer, const void *output, size_t bytes)
+{
+    if (hook_mode == (uint32_t)MODE_TRACE)
     {
         const struct trace_header header = {layer, (uint32_t)bytes};
         write_all(hook_file, &header, (uint32_t)sizeof header);

@@ -209,8 +209,7 @@ def step_contexts(program: Program, plan: Plan) -> list[dict[str, Any]]:
                 "layer": step.layer,
                 "call": f"{layer_function(layer, step.layer)}({', '.join(arguments)});",
                 "finishes": last[step.layer] == position,
-                "output": pointer(program, plan, layer.outputs[0]),
-                "output_bytes": program.values[layer.outputs[0]].size_bytes,
+                "outputs": [(pointer(program, plan, n), program.values[n].size_bytes) for n in layer.outputs],
             }
         )
     return contexts
