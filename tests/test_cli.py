@@ -26,6 +26,15 @@ KEYS = (
     "model digest board arena_bytes weights_bytes code_bytes flash_bytes ram_bytes stack_bytes layers verification"
 ).split()
 
+PARTS = (
+    "report.json",
+    "program.npz",
+    "golden.npz",
+    "bin/digits_cnn.elf",
+    "bin/digits_cnn_trace.elf",
+    "digits_cnn_int8.tflite",
+)
+
 
 def built(tmp_path_factory: pytest.TempPathFactory, board: str) -> Path:
     files = demo.example()
@@ -149,6 +158,26 @@ def test_a_changed_weight_in_the_firmware_is_found(
     compile_firmware(load_board("host"), broken)
     assert run(["verify", str(broken)]) == 3
     assert "layer 4 'head'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "noise"])
+@pytest.mark.parametrize("part", PARTS)
+def test_a_damaged_folder_is_told(
+    part: str, damage: str, host: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if part.endswith(".tflite"):
+        pytest.importorskip("tflite_micro", reason="tflite-micro is not installed")
+    broken = tmp_path / "broken"
+    shutil.copytree(host, broken)
+    data = (host / part).read_bytes()
+    if damage == "missing":
+        (broken / part).unlink()
+    else:
+        (broken / part).write_bytes(data[: len(data) // 3] if damage == "cut" else np.random.default_rng(3).bytes(3000))
+    assert run(["verify", str(broken), "--against", "tflm"]) == 1
+    line = capsys.readouterr().err
+    assert (str(broken) in line or Path(part).name in line) and line.count("\n") == 1
+    assert "internal error" not in line
 
 
 def test_simulate_equals_golden(host: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

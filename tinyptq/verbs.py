@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 
 from tinyptq import samples, store, tflm
 from tinyptq.board import Board, load_board
+from tinyptq.emit.tflite import write_tflite_model
 from tinyptq.errors import EXIT_USAGE, TinyptqError
 from tinyptq.graph import Array
 from tinyptq.ops import BY_NAME
@@ -34,11 +37,18 @@ class Folder:
 
     @property
     def elf(self) -> Path:
-        return self.path / "bin" / f"{self.program.name}.elf"
+        return require_part(self.path / "bin" / f"{self.program.name}.elf")
 
     @property
     def trace_elf(self) -> Path:
-        return self.path / "bin" / f"{self.program.name}_trace.elf"
+        return require_part(self.path / "bin" / f"{self.program.name}_trace.elf")
+
+
+def require_part(path: Path) -> Path:
+    """path itself, when the build folder still has it."""
+    if not path.is_file():
+        raise TinyptqError("bad-build", "is missing from the build folder", where=str(path), hint="build again")
+    return path
 
 
 def open_folder(directory: Path) -> Folder:
@@ -85,8 +95,11 @@ def verify_golden(program: Program, golden: Mapping[str, Array]) -> Verification
 
 
 def verify_tflm(folder: Folder, inputs: Mapping[str, Array]) -> Verification:
-    """tflite-micro's interpreter on the exported file that lies in the folder."""
-    model = (folder.path / f"{folder.program.name}_int8.tflite").read_bytes()
+    """tflite-micro's interpreter on the exported file in the folder, which must be ours: it trusts what it reads."""
+    path = folder.path / f"{folder.program.name}_int8.tflite"
+    model = require_part(path).read_bytes()
+    if model != write_tflite_model(folder.program):
+        raise TinyptqError("bad-build", "is not what tinyptq exported", where=str(path), hint="build again")
     expected = simulate_program(folder.program, inputs)
     actual = tflm.run_exported(folder.program, model, inputs)
     return Verification("tflite-micro", compare(expected, actual, checkpoints(folder.program)))
@@ -95,12 +108,23 @@ def verify_tflm(folder: Folder, inputs: Mapping[str, Array]) -> Verification:
 def read_golden(folder: Folder) -> dict[str, Array]:
     """{value name: [n, ...]} of golden.npz; a file that does not fit the program is an error."""
     path = folder.path / "golden.npz"
-    keys = samples.array_keys(folder.program)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[key] for name, key in keys.items()}
-    except (OSError, ValueError, KeyError) as error:
+        with zipfile.ZipFile(path) as archive:
+            tensors = {name: read_member(archive, key) for name, key in samples.array_keys(folder.program).items()}
+    except (OSError, ValueError, KeyError, EOFError, SyntaxError, zipfile.BadZipFile, zlib.error) as error:
         raise TinyptqError("bad-golden", f"cannot be read: {error}", where=str(path)) from error
+    count = len(next(iter(tensors.values())))
+    for name, tensor in tensors.items():
+        value = folder.program.values[name]
+        if tensor.dtype != value.dtype or tensor.shape != (count, *value.shape[1:]) or not count:
+            raise TinyptqError("bad-golden", f"'{name}' is {tensor.dtype} {tensor.shape}", where=str(path))
+    return tensors
+
+
+def read_member(archive: zipfile.ZipFile, key: str) -> Array:
+    with archive.open(f"{key}.npy") as stream:
+        array: Array = np.lib.format.read_array(stream, allow_pickle=False)
+    return array if array.ndim else array.reshape(1)
 
 
 def resized(program: Program, inputs: dict[str, Array], count: int | None) -> dict[str, Array]:
