@@ -95,13 +95,13 @@ class Op:
     read_tflite   TfliteOperator -> attrs.
     write_tflite  params -> operators of the exported int8 file, usually one.
     infer_shapes  (attrs, input shapes, batch 1 included) -> output shapes.
-    run_float     (attrs, float32 arrays [n, ...]) -> float32 array: the meaning, checked against LiteRT.
+    run_float     (attrs, float32 arrays [n, ...]) -> float32 array, a tuple where several: checked against LiteRT.
     constraints   predicates over (graph, node); the docstring is the error text and the row in `tinyptq ops`.
     quantization  FREE, SAME, or the fixed QParams of the output.
     dtypes        integer types its activations may have.
     weight_axis   output-channel axis of operand 1 when it is a weight (operand 2 is then the bias), else None.
     lower         (attrs, input Operands, output Operands) -> params: scales folded, overflow proved.
-    run_int       (params, integer arrays [n, ...]) -> integer array: the specification of every C kernel.
+    run_int       (params, integer arrays [n, ...]) -> integer array, or a tuple: the specification of every C kernel.
     constants     params -> {argument name: array} in the order in which the portable C kernel takes them.
     scratch       params -> bytes of scratch memory the portable kernel borrows, 0 when none.
     rows          params -> Rows when the kernel computes a block of output rows, None when it runs whole.
@@ -117,10 +117,10 @@ class Op:
     read_tflite: Callable[[TfliteOperator], Any]
     write_tflite: Callable[[Any], tuple[TfliteCode, ...]]
     infer_shapes: Callable[..., tuple[Shape, ...]]
-    run_float: Callable[..., Array]
+    run_float: Callable[..., Any]
     quantization: str | QParams
     lower: Callable[[Any, tuple[Operand, ...], tuple[Operand, ...]], Any]
-    run_int: Callable[..., Array]
+    run_int: Callable[..., Any]
     work: Callable[[Any], Work]
     constraints: tuple[Constraint, ...] = ()
     dtypes: tuple[str, ...] = ("int8",)

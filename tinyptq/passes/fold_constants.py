@@ -39,5 +39,8 @@ def folded(graph: Graph, node: Node) -> Array | None:
         return None
     if node.op == "reshape":  # a constant has no batch axis to keep
         return operands[0].reshape(output.shape) if operands[0].size == np.prod(output.shape) else None
-    values = np.asarray(BY_NAME[node.op].run_float(node.attrs, *operands), FLOAT32)
+    try:
+        values = np.asarray(BY_NAME[node.op].run_float(node.attrs, *operands), FLOAT32)
+    except (ValueError, IndexError):  # shapes that do not fit: the constraints will say so
+        return None
     return values if values.shape == output.shape else None
