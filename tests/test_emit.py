@@ -108,7 +108,7 @@ int main(void)
 {
     static const float reals[] = {0.5f, -0.5f, 1.5f, 2.5f, 126.5f, 1e30f, -1e30f, 0.0f / 0.0f};
     for (int i = 0; i < 8; i++) {
-        printf("%d ", chain_quantize_one(reals[i], 1.0f, 0));
+        printf("%d ", (int) chain_quantize_one(reals[i], 1.0f, 0, -128, 127));
     }
     return 0;
 }

@@ -20,7 +20,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def verification_inputs(program: Program, calibration: CalibrationSet, count: int) -> dict[str, Array]:
-    """`count` int8 samples per input: half real ones, half random over the full range, the extremes among them."""
+    """`count` integer samples per input: half real ones, half random over the full range, the extremes among them."""
     real = quantize_inputs(program, first_samples(calibration, (count + 1) // 2))
     found = len(next(iter(real.values())))
     random = random_inputs(program, count - found)
@@ -28,32 +28,35 @@ def verification_inputs(program: Program, calibration: CalibrationSet, count: in
 
 
 def random_inputs(program: Program, count: int) -> dict[str, Array]:
-    """int8 samples, uniform over [-128, 127]; the first is all -128, the second all 127."""
+    """Integer samples, uniform over the range of their type; the first is the smallest, the second the largest."""
     generator = np.random.default_rng(0)
     samples = {}
     for name in program.inputs:
-        shape = (count, *program.values[name].shape[1:])
-        samples[name] = generator.integers(-128, 128, shape, np.int8)
-        samples[name][:1] = -128
-        samples[name][1:2] = 127
+        value = program.values[name]
+        info = np.iinfo(value.dtype)
+        shape = (count, *value.shape[1:])
+        samples[name] = generator.integers(info.min, info.max, shape, value.dtype, endpoint=True)
+        samples[name][:1] = info.min
+        samples[name][1:2] = info.max
     return samples
 
 
 def quantize_inputs(program: Program, reals: Mapping[str, Array]) -> dict[str, Array]:
-    """float32 samples -> int8 by each input's scale; int8 samples pass."""
+    """float32 samples -> integers by each input's scale; samples that are integers pass."""
     result = {}
     for name in program.inputs:
-        qparams = program.values[name].qparams
-        assert qparams is not None
-        values = reals[name]
-        result[name] = values if values.dtype == np.int8 else quantize_array(values, qparams)
+        value = program.values[name]
+        assert value.qparams is not None
+        given = reals[name]
+        result[name] = given if given.dtype == value.dtype else quantize_array(given, value.qparams, value.dtype)
     return result
 
 
 def read_inputs(program: Program, path: Path) -> dict[str, Array]:
-    """int8 samples for every program input from a user's file: float32 (quantized here) or int8."""
+    """Integer samples for every program input from a user's file: float32 (quantized here), or of the input's type."""
     shapes = {name: program.values[name].shape for name in program.inputs}
-    found = open_samples(path, shapes, (*FLOATS, "int8"))
+    integers = sorted({str(program.values[name].dtype) for name in program.inputs})
+    found = open_samples(path, shapes, (*FLOATS, *integers))
     return quantize_inputs(program, first_samples(found, found.count))
 
 

@@ -61,6 +61,16 @@ class Port:
     scale: str
     zero_point: int
 
+    @property
+    def ctype(self) -> str:
+        return CTYPES[self.dtype]
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Smallest and largest value of the type."""
+        info = np.iinfo(self.dtype)
+        return int(info.min), int(info.max)
+
 
 @dataclass(frozen=True)
 class KernelText:
@@ -259,9 +269,11 @@ def run_signature(inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> str:
 
 def glue_arguments(inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> str:
     arguments = []
-    for buffer, group in (("inputs", inputs), ("outputs", outputs)):
+    for buffer, group, const in (("inputs", inputs, "const "), ("outputs", outputs, "")):
         offsets, _ = io_layout([p.size_bytes for p in group])
-        arguments += [f"&{buffer}[{offset}]" for offset in offsets]
+        for port, offset in zip(group, offsets, strict=True):
+            cast = "" if port.dtype == "int8" else f"({const}{CTYPES[port.dtype]} *)({const}void *)"
+            arguments.append(f"{cast}&{buffer}[{offset}]")
     return ", ".join(arguments)
 
 

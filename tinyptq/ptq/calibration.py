@@ -104,7 +104,7 @@ def source_of(
 def check_array(
     source: Source, shape: Shape, dtype: np.dtype[Any], wanted: Shape, dtypes: tuple[str, ...]
 ) -> None:
-    kind = "float32 or int8" if "int8" in dtypes else "float32"
+    kind = " or ".join(["float32", *(d for d in dtypes if d not in FLOATS)])
     accepted = f"{kind} [n, {', '.join(map(str, wanted[1:]))}]"
     if dtype.name not in dtypes:
         raise TinyptqError(
@@ -184,7 +184,7 @@ def random_batches(calibration: CalibrationSet) -> Iterator[dict[str, Array]]:
 
 
 def samples(calibration: CalibrationSet, name: str) -> Iterator[Array]:
-    """One sample after the other, float32 (or int8 where accepted), read from disk as it is needed."""
+    """One sample after the other, float32 (or integers where accepted), read from disk as it is needed."""
     shape = calibration.shapes[name][1:]
     for source in calibration.sources[name]:
         with array_stream(source.path, source.key) as (_, dtype, stream):
@@ -194,7 +194,7 @@ def samples(calibration: CalibrationSet, name: str) -> Iterator[Array]:
                 if len(data) != size:
                     raise TinyptqError("bad-calibration", f"ends within sample {index}", where=source.where)
                 sample = np.frombuffer(data, dtype).reshape(shape)
-                sample = sample if dtype == np.int8 else sample.astype(np.float32)
+                sample = sample.astype(np.float32) if dtype.kind == "f" else sample
                 if not np.isfinite(sample).all():
                     raise TinyptqError(
                         "bad-calibration", f"sample {index} holds NaN or infinity", where=source.where

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tinyptq.fixedpoint import round_half_away, round_half_away_array
 from tinyptq.graph import Array, QParams
+from tinyptq.ops.base import INT8
 from tinyptq.ptq.recipe import ConstantChoice
 
 LARGEST_BIAS = 2.0**29  # leaves room for the products in a 32-bit accumulator
@@ -21,18 +24,19 @@ def activation_qparams(low: float, high: float) -> QParams:
     return QParams.per_tensor(float(scale), min(max(zero_point, -128), 127))
 
 
-def quantize_array(values: Array, qparams: QParams) -> Array:
-    """float -> int8: round half away from zero of the float32 quotient, plus zero point, clamped."""
+def quantize_array(values: Array, qparams: QParams, dtype: np.dtype[Any] = INT8) -> Array:
+    """float -> integers: round half away from zero of the float32 quotient, plus zero point, clamped to the type."""
+    info = np.iinfo(dtype)
     quotient = values.astype(np.float32) / qparams.scale[0]
-    limited = np.clip(quotient, -1024, 1024)
+    limited = np.clip(quotient.astype(np.float64), -(2.0**33), 2.0**33)
     shifted = round_half_away_array(limited) + int(qparams.zero_point[0])
-    integers: Array = np.clip(shifted, -128, 127).astype(np.int8)
+    integers: Array = np.clip(shifted, info.min, info.max).astype(dtype)
     return integers
 
 
 def dequantize_array(values: Array, qparams: QParams) -> Array:
-    """int8 -> float32."""
-    centred = values.astype(np.int32) - int(qparams.zero_point[0])
+    """integers -> float32."""
+    centred = values.astype(np.int64) - int(qparams.zero_point[0])
     real: Array = centred.astype(np.float32) * qparams.scale[0]
     return real
 

@@ -4,27 +4,27 @@
 
 #include "golden.h"
 
-/* Nearest integer, ties away from zero, clamped to int8; not-a-number becomes the zero point. */
-static inline int8_t golden_quantize_one(float real, float scale, int32_t zero_point)
+/* Nearest integer, ties away from zero, within [low, high]; not-a-number becomes the zero point. */
+static inline int32_t golden_quantize_one(float real, float scale, int32_t zero_point, int32_t low, int32_t high)
 {
-    float scaled = real / scale;
+    const float scaled = real / scale;
     if (scaled != scaled) {
-        return (int8_t)zero_point;
+        return zero_point;
     }
-    if (scaled > 512.0f) {
-        scaled = 512.0f;
+    if (scaled >= (float)high - (float)zero_point) {
+        return high;
     }
-    if (scaled < -512.0f) {
-        scaled = -512.0f;
+    if (scaled <= (float)low - (float)zero_point) {
+        return low;
     }
-    const int32_t rounded = (int32_t)(scaled >= 0.0f ? scaled + 0.5f : scaled - 0.5f) + zero_point;
-    return (int8_t)(rounded < -128 ? -128 : (rounded > 127 ? 127 : rounded));
+    return (int32_t)(scaled >= 0.0f ? scaled + 0.5f : scaled - 0.5f) + zero_point;
 }
 
 static inline void golden_quantize_input(const float *real, int8_t *integer)
 {
     for (int32_t i = 0; i < GOLDEN_INPUT_SIZE; i++) {
-        integer[i] = golden_quantize_one(real[i], GOLDEN_INPUT_SCALE, GOLDEN_INPUT_ZERO_POINT);
+        integer[i] = (int8_t)golden_quantize_one(
+            real[i], GOLDEN_INPUT_SCALE, GOLDEN_INPUT_ZERO_POINT, (-128), 127);
     }
 }
 
