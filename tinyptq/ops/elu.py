@@ -1,0 +1,52 @@
+"""ELU: x where positive, e^x − 1 where negative."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyptq.fixedpoint import round_half_away_array
+from tinyptq.graph import Array
+from tinyptq.ops.base import Operand, TfliteCode
+from tinyptq.ops.lookup import TableInt8, require_int8, require_small_shift, table_op, tabulate
+
+
+@dataclass(frozen=True)
+class Elu:
+    """The float operator has no attributes: TFLite's alpha is one."""
+
+
+def write_tflite(params: TableInt8) -> tuple[TfliteCode, ...]:
+    return (TfliteCode("ELU"),)
+
+
+def run_float(attrs: Elu, x: Array) -> Array:
+    return np.where(x < 0, np.expm1(np.minimum(x, np.float32(0.0))), x).astype(np.float32)
+
+
+def lower(attrs: Elu, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> TableInt8:
+    """Every step a float32 one, like the table that TFLite Micro computes. Source: its PopulateLookupTable for ELU."""
+    require_int8(*inputs, *outputs)
+    source, result = inputs[0].qparams, outputs[0].qparams
+    require_small_shift(math.frexp(float(source.scale[0]) / float(result.scale[0]))[1], result)
+    inverse = np.float32(1.0) / result.scale[0]
+
+    def elus(x: Array) -> Array:
+        real = source.scale[0] * (x - int(source.zero_point[0])).astype(np.float32)
+        y = np.where(real < 0, exponential(real) - np.float32(1.0), real).astype(np.float32)
+        rounded = round_half_away_array((y * inverse).astype(np.float64))
+        return np.clip(rounded + int(result.zero_point[0]), -128, 127)
+
+    return TableInt8(inputs[0].shape, tabulate(elus))
+
+
+def exponential(x: Array) -> Array:
+    """e^x for x <= 0 as the nearest float32, by way of double: the same on every machine. float32 -> float32"""
+    return np.array([math.exp(min(float(value), 0.0)) for value in x], np.float32)
+
+
+OP = table_op(
+    "elu", "x where positive, e^x − 1 where negative", Elu, run_float, lower, ("ELU",), write_tflite=write_tflite
+)
