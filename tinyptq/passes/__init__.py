@@ -13,6 +13,8 @@ from tinyptq.passes.fold_constants import fold_constants
 from tinyptq.passes.fold_pad import fold_pad
 from tinyptq.passes.fold_scale import fold_scale
 from tinyptq.passes.fuse_activation import fuse_activation
+from tinyptq.passes.fuse_hard_swish import fuse_hard_swish
+from tinyptq.passes.fuse_silu import fuse_silu
 from tinyptq.passes.hoist_elementwise import hoist_elementwise
 from tinyptq.passes.merge_pads import merge_pads
 from tinyptq.passes.merge_reshapes import drop_flatten, merge_reshapes
@@ -34,6 +36,8 @@ PASSES: tuple[Pass, ...] = (
     fold_pad,
     fold_scale,  # batch norm
     fuse_activation,
+    fuse_silu,
+    fuse_hard_swish,  # behind fuse_activation: its gate is an add that clamps
     own_constants,
     drop_dead,
 )
