@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class CFunction:
     constants: Mapping[str, Array]
     scratch: int
     rows: int | None
+    state: Mapping[str, Array] = field(default_factory=dict)  # what the kernel finds there on its first call
 
 
 def environment() -> jinja2.Environment:
@@ -92,6 +93,7 @@ def harness_source(template: str, functions: Sequence[CFunction]) -> str:
     for index, function in enumerate(functions):
         parts.append(env.get_template(template).render(p=function.params, name=f"kernel{index}"))
         parts += [_constant(index, name, array) for name, array in function.constants.items()]
+        parts += [_constant(index, f"first_{name}", array) for name, array in function.state.items()]
         parts.append(_case(index, function))
     calls = "".join(f"    case{index}();\n" for index in range(len(functions)))
     parts.append(f"int main(void)\n{{\n{calls}    return 0;\n}}\n")
@@ -130,6 +132,9 @@ def _case(index: int, function: CFunction) -> str:
         names.append((position, size))
     lines.append(f"    int8_t *out = malloc({sum(function.output_bytes)}u);")
     lines.append(f"    int8_t *scratch = malloc({max(function.scratch, 1)}u);")
+    for name, array in function.state.items():
+        lines.append(f"    {_c_type(array)} *{name} = malloc({array.nbytes}u);")
+        lines.append(f"    memcpy({name}, c{index}_first_{name}, {array.nbytes}u);")
     for way in ["whole", "blocks"] if function.rows is not None else ["whole"]:
         lines.append(f'    FILE *{way} = fopen("{index}_{way}.out", "wb");')
         lines.append(f"    for (size_t sample = 0; sample < {count}u; sample++) {{")
@@ -140,6 +145,7 @@ def _case(index: int, function: CFunction) -> str:
         lines.append(f"        fwrite(out, 1, {sum(function.output_bytes)}u, {way});")
         lines.append(f"    }}\n    fclose({way});")
     lines += [f"    free(all{p});\n    free(in{p});" for p, _ in names]
+    lines += [f"    free({name});" for name in function.state]
     lines.append("    free(out);\n    free(scratch);\n}")
     return "\n".join(lines)
 
@@ -149,6 +155,7 @@ def _calls(index: int, function: CFunction, way: str) -> list[str]:
     starts = [sum(function.output_bytes[:i]) for i in range(len(function.output_bytes))]
     arguments += [f"({_c_type(function.inputs[0])} *)(void *)(out + {start})" for start in starts]
     arguments += [f"c{index}_{name}" for name in function.constants]
+    arguments += [*function.state]
     arguments += ["scratch"] if function.scratch else []
     if function.rows is None:
         return [f"kernel{index}({', '.join(arguments)});"]

@@ -21,7 +21,7 @@ import pytest
 from tests import tiny_tflite
 from tests.c_harness import CFunction, run_c
 from tinyptq.graph import Array, QParams, Shape, Tensor
-from tinyptq.ops.base import SAME, Op, Operand
+from tinyptq.ops.base import SAME, Op, Operand, folds_constants
 
 SAMPLES = 6
 
@@ -139,12 +139,13 @@ def lower_case(op: Op, case: Case) -> Lowered:
     inputs = float_inputs(case)
     y = run_case_float(op, case, inputs)
     observed = _input_qparams(op, case, inputs)
+    qparams = op.quantization if isinstance(op.quantization, QParams) else observe(y)
+    qparams = observed[0] if op.quantization == SAME else case.qparams.get("output", qparams)
+    observed = {**observed, "output": qparams}
     operands: list[Operand] = []
     for index, operand in enumerate(case.operands):
         made = _operand(op, case, index, operand, observed, operands)
         operands.append(replace(made, dtype=np.dtype(case.dtype)) if made.data is None else made)
-    qparams = op.quantization if isinstance(op.quantization, QParams) else observe(y)
-    qparams = observed[0] if op.quantization == SAME else case.qparams.get("output", qparams)
     dtype = np.dtype(case.dtype)
     outputs = tuple(Operand(s, qparams, None, dtype) for s in op.infer_shapes(case.attrs, *shapes_of(case)))
     runtime = [(o, x) for o, x in zip((o for o in operands if o.data is None), inputs, strict=True)]
@@ -152,7 +153,7 @@ def lower_case(op: Op, case: Case) -> Lowered:
     return Lowered(op.lower(case.attrs, tuple(operands), outputs), tuple(operands), outputs, integers)
 
 
-def _input_qparams(op: Op, case: Case, inputs: tuple[Array, ...]) -> dict[int, QParams]:
+def _input_qparams(op: Op, case: Case, inputs: tuple[Array, ...]) -> dict[int | str, QParams]:
     waiting = iter(inputs)
     arrays = {i: next(waiting) if isinstance(o, tuple) else o for i, o in enumerate(case.operands)}
     shared = observe(*arrays.values()) if op.quantization == SAME else None
@@ -160,10 +161,12 @@ def _input_qparams(op: Op, case: Case, inputs: tuple[Array, ...]) -> dict[int, Q
 
 
 def _operand(
-    op: Op, case: Case, index: int, operand: Shape | Array, observed: Mapping[int, QParams], before: list[Operand]
+    op: Op, case: Case, index: int, operand: Shape | Array, observed: Mapping[int | str, QParams], before: list[Operand]
 ) -> Operand:
     if isinstance(operand, tuple):
         return Operand(operand, observed[index])
+    if op.round_constants is not None:
+        return rounded_constant(op, case, index, observed)
     if op.weight_axis is None:
         return Operand(operand.shape, observed[index], quantize(operand, observed[index]))
     if index == 1:
@@ -172,6 +175,14 @@ def _operand(
     scale = (image.scale.astype(np.float64) * weight.scale).astype(np.float32)
     qparams = QParams(scale, np.zeros(len(scale), np.int32), None if weight.axis is None else 0)
     return Operand(operand.shape, qparams, quantize(operand, qparams, -(2**31), 2**31 - 1, np.int32))
+
+
+def rounded_constant(op: Op, case: Case, index: int, observed: Mapping[int | str, QParams]) -> Operand:
+    """One of the constants that op rounds by its own rule, all of them behind the only run-time input."""
+    floats = tuple(operand for operand in case.operands[1:] if not isinstance(operand, tuple))
+    assert op.round_constants is not None
+    values, qparams = op.round_constants(case.attrs, observed[0], observed["output"], floats)[index - 1]
+    return Operand(values.shape, qparams, values)
 
 
 def _mixed_integers(seed: str, operand: Operand, x: Array) -> Array:
@@ -195,7 +206,8 @@ def float_law(op: Op, case: Case, tolerance: float = 1e-5) -> None:
     """run_float = LiteRT, relative to the largest output."""
     from ai_edge_litert.interpreter import Interpreter
 
-    codes = op.write_tflite(lower_case(op, case).params)
+    params = lower_case(op, case).params
+    codes = op.write_tflite(params)
     f32 = np.dtype(np.float32)
     ins = tuple(
         Tensor(f"in{i}", o, f32) if isinstance(o, tuple) else Tensor(f"in{i}", o.shape, f32, o)
@@ -210,6 +222,8 @@ def float_law(op: Op, case: Case, tolerance: float = 1e-5) -> None:
     for sample in range(case.count):
         for detail, x in zip(interpreter.get_input_details(), inputs, strict=True):
             interpreter.set_tensor(detail["index"], x[sample : sample + 1])
+        if not op.state(params):
+            interpreter.reset_all_variables()
         interpreter.invoke()
         found = [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
         assert [y.shape for y in found] == list(shapes), f"infer_shapes says {shapes}"
@@ -229,7 +243,7 @@ def int_law(op: Op, case: Case) -> None:
 def run_lowered(op: Op, lowered: Lowered, inputs: tuple[Array, ...]) -> Array:
     """run_int as the simulator calls it: constant operands in their places, weights in the params."""
     waiting = iter(inputs)
-    kept = lowered.operands if op.weight_axis is None else lowered.operands[:1]
+    kept = lowered.operands[:1] if folds_constants(op) else lowered.operands
     return joined(op.run_int(lowered.params, *(next(waiting) if o.data is None else o.data for o in kept)))
 
 
@@ -309,11 +323,17 @@ def _c_function(op: Op, low: Lowered) -> CFunction:
     for operand in low.operands:
         if operand.data is None:
             buffers.append(next(waiting))
-        elif op.weight_axis is None:
+        elif not folds_constants(op):
             buffers.append(np.broadcast_to(operand.data, (len(low.inputs[0]), *operand.shape)))
     rows = op.rows(low.params)
     output_bytes = tuple(int(np.prod(o.shape)) * o.dtype.itemsize for o in low.outputs)
     constants = dict(op.constants(low.params))
     return CFunction(
-        low.params, tuple(buffers), output_bytes, constants, op.scratch(low.params), rows.count if rows else None
+        low.params,
+        tuple(buffers),
+        output_bytes,
+        constants,
+        op.scratch(low.params),
+        rows.count if rows else None,
+        {name: state.initial for name, state in op.state(low.params).items()},
     )

@@ -8,8 +8,8 @@ import flatbuffers
 import numpy as np
 import tflite
 
-from tinyptq.graph import Array, Tensor
-from tinyptq.ops.base import TfliteCode, TfliteOperator, in_file_order
+from tinyptq.graph import Array, QParams, Tensor
+from tinyptq.ops.base import State, TfliteCode, TfliteOperator, in_file_order
 
 TYPES = {
     np.dtype(np.float32): tflite.TensorType.FLOAT32,
@@ -32,8 +32,7 @@ def write_layer(
     operands = list(range(len(inputs)))
     results = list(range(len(inputs), len(tensors)))
     for code in codes:
-        extra = range(len(tensors), len(tensors) + len(code.operands))
-        tensors += [Tensor(f"operand{i}", a.shape, a.dtype, a) for i, a in zip(extra, code.operands, strict=True)]
+        extra = _add_operands(code, tensors, inputs[0].dtype == np.float32)
         if code is codes[-1]:
             leading = range(len(tensors), len(tensors) + len(code.leading))
             tensors += [Tensor(f"leading{i}", a.shape, a.dtype, a, outputs[0].qparams) for i, a in zip(leading, code.leading, strict=True)]
@@ -49,6 +48,19 @@ def write_layer(
     return _model(tensors, wiring, run_time, results)
 
 
+def _add_operands(code: TfliteCode, tensors: list[Tensor], is_float: bool) -> list[int]:
+    """Indices of a code's own operands, appended to tensors: constants, variables named "state...", -1 where absent."""
+    indices = []
+    for operand in code.operands:
+        indices.append(-1 if operand is None else len(tensors))
+        if isinstance(operand, State):
+            dtype, qparams = (np.dtype(np.float32), None) if is_float else (operand.initial.dtype, operand.qparams)
+            tensors.append(Tensor(f"state{len(tensors)}", operand.initial.shape, dtype, None, qparams))
+        elif operand is not None:
+            tensors.append(Tensor(f"operand{len(tensors)}", operand.shape, operand.dtype, operand))
+    return indices
+
+
 def read_layer(model: bytes) -> TfliteOperator:
     """The only operator of a written model, as a frontend hands it to read_tflite."""
     graph = tflite.Model.GetRootAs(model).Subgraphs(0)
@@ -61,7 +73,8 @@ def read_layer(model: bytes) -> TfliteOperator:
         options = getattr(tflite, kinds[operator.BuiltinOptionsType()])()
         options.Init(table.Bytes, table.Pos)
     tensors = [_read_tensor(model, graph.Tensors(i)) for i in range(graph.TensorsLength())]
-    inputs = tuple(tensors[operator.Inputs(i)] for i in range(operator.InputsLength()))
+    places = [operator.Inputs(i) for i in range(operator.InputsLength())]
+    inputs = tuple(None if place < 0 else tensors[place] for place in places)
     outputs = tuple(tensors[operator.Outputs(i)] for i in range(operator.OutputsLength()))
     return TfliteOperator(names[code], options, inputs, outputs)
 
@@ -71,7 +84,12 @@ def _read_tensor(model: bytes, entry: Any) -> Tensor:
     shape = tuple(int(size) for size in entry.ShapeAsNumpy()) if entry.ShapeLength() else ()
     buffer = tflite.Model.GetRootAs(model).Buffers(entry.Buffer())
     data = buffer.DataAsNumpy().view(dtype).reshape(shape) if buffer.DataLength() else None
-    return Tensor(entry.Name().decode(), shape, dtype, data)
+    quantization, qparams = entry.Quantization(), None
+    if quantization is not None:
+        scale, zero_point = quantization.ScaleAsNumpy(), quantization.ZeroPointAsNumpy()
+        axis = int(quantization.QuantizedDimension()) if len(scale) > 1 else None
+        qparams = QParams(scale, zero_point.astype(np.int32), axis)
+    return Tensor(entry.Name().decode(), shape, dtype, data, qparams)
 
 
 def _model(tensors: list[Tensor], wiring: list[Any], inputs: list[int], outputs: list[int]) -> bytes:
@@ -139,6 +157,7 @@ def _tensor(b: Any, tensor: Tensor, buffer: int) -> int:
     tflite.TensorAddType(b, TYPES[tensor.dtype])
     tflite.TensorAddBuffer(b, buffer)
     tflite.TensorAddName(b, name)
+    tflite.TensorAddIsVariable(b, tensor.name.startswith("state"))
     if quantization is not None:
         tflite.TensorAddQuantization(b, quantization)
     return int(tflite.TensorEnd(b))

@@ -16,13 +16,14 @@ import tflite
 
 from tinyptq.graph import Array, QParams, Shape
 from tinyptq.ops import BY_NAME
-from tinyptq.ops.base import TfliteCode, in_file_order
+from tinyptq.ops.base import State, TfliteCode, in_file_order
 from tinyptq.program import Layer, Program
 
 SCHEMA_VERSION = 3
 FILE_IDENTIFIER = b"TFL3"
 DESCRIPTION = "tinyptq"
 BUFFER_ALIGNMENT = 16  # what TFLM's kernels may assume of constants
+ABSENT = -1  # index of an optional operand that is not there
 LAST_OLD_CODE = 127  # deprecated_builtin_code is an int8; later operators hold this value there
 
 TENSOR_TYPES = {
@@ -136,14 +137,22 @@ def _zero_bias(layer: Layer, source: FileTensor, weights: FileTensor) -> FileTen
 
 
 def _add_operands(layer: Layer, code: TfliteCode, source: FileTensor, tensors: list[FileTensor]) -> tuple[int, ...]:
-    """Indices of the constant operands of an operator that reads source; they are appended to tensors."""
-    start = len(tensors)
-    for position, data in enumerate(code.operands):
+    """Indices of an operator's other operands, −1 where absent; appended to tensors. source: its first input."""
+    indices = []
+    for position, operand in enumerate(code.operands):
+        if operand is None:
+            indices.append(ABSENT)
+            continue
         name = _suffixed(layer, f"{code.builtin.lower()}_operand{position}")
+        indices.append(len(tensors))
+        if isinstance(operand, State):
+            first = operand.initial
+            tensors.append(FileTensor(name, first.shape, first.dtype, operand.qparams, is_state=True))
+            continue
         # bounds to compare an activation with (MAXIMUM) are in its scale; axes, shapes and paddings have none
-        qparams = source.qparams if data.dtype == source.dtype else None
-        tensors.append(FileTensor(name, data.shape, data.dtype, qparams, data))
-    return tuple(range(start, len(tensors)))
+        qparams = source.qparams if operand.dtype == source.dtype else None
+        tensors.append(FileTensor(name, operand.shape, operand.dtype, qparams, operand))
+    return tuple(indices)
 
 
 def _suffixed(layer: Layer, suffix: str) -> bytes:

@@ -11,7 +11,6 @@ import numpy as np
 from tinyptq.graph import Array, Graph, Node, QParams, Shape, Tensor
 from tinyptq.program import Work
 
-
 INT8 = np.dtype(np.int8)
 
 
@@ -30,12 +29,28 @@ class TfliteOperator:
 
 
 @dataclass(frozen=True, eq=False)
+class State:
+    """A tensor an operator keeps from one run to the next.
+
+    initial: integers it holds before the first run and after a reset, all equal to its zero point; [1, ...].
+    scale:   what one step stands for; only the exported file needs it.
+    """
+
+    initial: Array
+    scale: float
+
+    @property
+    def qparams(self) -> QParams:
+        return QParams.per_tensor(self.scale, int(self.initial.flat[0]))
+
+
+@dataclass(frozen=True, eq=False)
 class TfliteCode:
     """One operator to write into a .tflite file.
 
     builtin:  "CONV_2D".  options: schema table, "Conv2DOptions", or None.
     fields:   scalar fields of that table by schema name, {"StrideH": 2}.
-    operands: int32 constant operands after the layer's own (axes, shape, paddings).
+    operands: operands after the layer's own: int32 constants (axes, shape, paddings), states, None where absent.
     shape:    of this operator's output when another one follows in the same layer (a PAD before a CONV_2D);
               such an intermediate has the layer input's dtype and quantization.
     dtype:    of that intermediate when it is another one; it then has no quantization.
@@ -45,7 +60,7 @@ class TfliteCode:
     builtin: str
     options: str | None = None
     fields: Mapping[str, int | float | bool] = field(default_factory=dict)
-    operands: tuple[Array, ...] = ()
+    operands: tuple[Array | State | None, ...] = ()
     shape: Shape | None = None
     version: int = 1
     dtype: np.dtype[Any] | None = None
@@ -101,7 +116,16 @@ class Op:
     dtypes        integer types its activations may have.
     weight_axis   output-channel axis of operand 1 when it is a weight (operand 2 is then the bias), else None.
     lower         (attrs, input Operands, output Operands) -> params: scales folded, overflow proved.
-    run_int       (params, integer arrays [n, ...]) -> integer array, or a tuple: the specification of every C kernel.
+    run_int       (params, integer arrays [n, ...]) -> integer array, or a tuple: what every C kernel does. With state:
+                  axis 0 is time, n consecutive runs beginning with the initial state.
+    state         params -> {argument name: State} in the order in which the portable C kernel takes pointers to them,
+                  behind the constants.
+    run_state     (params, {argument name: array}, integer arrays [n, ...]) -> (integer array, state behind it): run_int
+                  from a given state; None for operators that never have any.
+    round_constants  (attrs, input QParams, output QParams, float constants) -> (integers, QParams) of each constant:
+                  how weights are rounded that are folded into params but not one scale per channel, else None.
+    calibrate     (attrs, float32 arrays [n, ...]) -> attrs: what a batch of calibration data teaches (range of an
+                  inner tensor), else None.
     constants     params -> {argument name: array} in the order in which the portable C kernel takes them.
     scratch       params -> bytes of scratch memory the portable kernel borrows, 0 when none.
     rows          params -> Rows when the kernel computes a block of output rows, None when it runs whole.
@@ -128,7 +152,16 @@ class Op:
     constants: Callable[[Any], Mapping[str, Array]] = lambda params: {}
     scratch: Callable[[Any], int] = lambda params: 0
     rows: Callable[[Any], Rows | None] = lambda params: None
+    state: Callable[[Any], Mapping[str, State]] = lambda params: {}
+    run_state: Callable[..., tuple[Array, Mapping[str, Array]]] | None = None
+    round_constants: Callable[..., tuple[tuple[Array, QParams], ...]] | None = None
+    calibrate: Callable[..., Any] | None = None
     operand_order: tuple[int, ...] | None = None
+
+
+def folds_constants(op: Op) -> bool:
+    """Are all operands behind the first one constants whose integers live in params?"""
+    return op.weight_axis is not None or op.round_constants is not None
 
 
 def in_file_order(order: tuple[int, ...] | None, own: tuple[int, ...], others: tuple[int, ...]) -> tuple[int, ...]:
