@@ -64,7 +64,8 @@ def build(
     """Model file in, verified firmware out; the folder appears whole or not at all.
 
     model: .tflite, .keras or .h5. board: a name or the path of a TOML file. calibration: .npy, .npz, a folder
-    of them, or "random"; not needed for a .tflite that is already int8. output: default build/<model>-<board>. count: inputs on which every layer is compared.
+    of them, or "random"; not needed for a .tflite that is already int8. output: default build/<model>-<board>.
+    count: inputs on which every layer is compared.
     Raises TinyptqError (exit code 3 when a layer of the firmware differs from the simulator).
     """
     target = load_board(board)

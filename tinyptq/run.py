@@ -38,7 +38,10 @@ EXITS = {
 
 @dataclass(frozen=True)
 class RunResult:
-    """outputs: int8 [n, output_bytes]. layers: int8 [n, bytes] per traced output, () when not traced. stack_bytes: None: unknown."""
+    """outputs: int8 [n, output_bytes]. layers: int8 [n, bytes] per traced output, () when not traced.
+
+    stack_bytes: high water of one run, None where unknown.
+    """
 
     outputs: Array
     layers: tuple[Array, ...]
@@ -64,7 +67,7 @@ def run_firmware(
 ) -> RunResult:
     """Every row of inputs, int8 [n, input_bytes], through the image.
 
-    trace: (layer, bytes) of every layer output; the image must then have hooks, and its stack figure is not the model's.
+    trace: (layer, bytes) of every layer output; the image then needs hooks, and its stack figure is not the model's.
     All results are held in memory: give long sets in batches. Raises no-runner, no-emulator, run-failed.
     """
     mode = RUN if trace is None else TRACE
