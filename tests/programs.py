@@ -19,7 +19,7 @@ from tinyptq import tflm
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array, QParams, Shape
 from tinyptq.ops import BY_NAME
-from tinyptq.ops.base import FREE, SAME, Operand
+from tinyptq.ops.base import FREE, SAME, Operand, folds_constants
 from tinyptq.ops.conv_2d import Conv2D
 from tinyptq.ops.window import Window, make_window
 from tinyptq.program import Layer, Program, Value
@@ -84,7 +84,7 @@ def single_layer_program(
         for name, i in zip(names, inputs, strict=True)
     }
     values["result"] = Value("result", shape, output_dtype, output)
-    kept = 1 if op.weight_axis is not None else len(inputs)
+    kept = 1 if folds_constants(op) else len(inputs)
     layer = Layer("layer", op_name, tuple(names[:kept]), ("result",), tuple(names[kept:]), params, "test")
     run_time = tuple(name for name in names if values[name].data is None)
     return Program("single", "0" * 64, values, (layer,), run_time, ("result",))

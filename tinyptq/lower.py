@@ -6,7 +6,7 @@ from tinyptq.errors import TinyptqError
 from tinyptq.graph import Graph, Node, Tensor
 from tinyptq.names import c_identifier
 from tinyptq.ops import BY_NAME
-from tinyptq.ops.base import Operand
+from tinyptq.ops.base import Operand, folds_constants
 from tinyptq.program import Layer, Program, Value
 from tinyptq.ptq.recipe import Recipe
 
@@ -43,7 +43,7 @@ def lower_node(node: Node, values: dict[str, Value]) -> Layer:
         raise TinyptqError(
             error.reference, error.message, where=node.source, hint=error.hint, exit_code=error.exit_code
         ) from error
-    kept = 1 if op.weight_axis is not None else len(node.inputs)
+    kept = 1 if folds_constants(op) else len(node.inputs)
     return Layer(
         name=node.name,
         op=node.op,

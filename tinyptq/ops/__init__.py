@@ -51,6 +51,7 @@ from tinyptq.ops import (
     tanh,
     tile,
     transpose,
+    unidirectional_sequence_lstm,
     unpack,
 )
 from tinyptq.ops.base import Op
@@ -97,6 +98,7 @@ OPS: tuple[Op, ...] = (
     split.OP,
     mirror_pad.OP,
     split_v.OP,
+    unidirectional_sequence_lstm.OP,
     quantize.OP,
     dequantize.OP,
     sub.OP,

@@ -121,6 +121,9 @@ def choose_constants(graph: Graph, activations: Mapping[str, ActivationChoice]) 
         if op.weight_axis is not None:
             constants.update(weighted_constants(graph, node, op.weight_axis, activations))
             continue
+        if op.round_constants is not None:
+            constants.update(rounded_constants(graph, node, activations))
+            continue
         for name in node.inputs:
             if graph.is_constant(name):
                 constants[name] = operand_constant(graph, node, name, activations)
@@ -140,6 +143,21 @@ def weighted_constants(
     if bias is None:
         return {weight_name: choice}
     return {weight_name: choice, bias_name[0]: bias_choice(bias, choice, scale)}
+
+
+def rounded_constants(
+    graph: Graph, node: Node, activations: Mapping[str, ActivationChoice]
+) -> dict[str, ConstantChoice]:
+    """All constants of an operator that has its own rule for them."""
+    op, names = BY_NAME[node.op], node.inputs[1:]
+    floats = [data for data in (graph.tensors[name].data for name in names) if data is not None]
+    assert op.round_constants is not None and len(floats) == len(names)
+    source, result = activations[node.inputs[0]].qparams, activations[node.outputs[0]].qparams
+    rounded = op.round_constants(node.attrs, source, result, floats)
+    return {
+        name: ConstantChoice(values, qparams, "symmetric per tensor")
+        for name, (values, qparams) in zip(names, rounded, strict=True)
+    }
 
 
 def operand_constant(
