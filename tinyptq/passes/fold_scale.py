@@ -19,12 +19,12 @@ from tinyptq.passes.rewrite import (
     substitute,
 )
 
-WEIGHTED = ("conv_2d", "depthwise_conv_2d", "fully_connected")
+WEIGHTED = ("conv_2d", "depthwise_conv_2d", "fully_connected", "transpose_conv")
 
 
 def fold_scale(graph: Graph) -> Graph:
-    """Before: conv_2d, depthwise_conv_2d or fully_connected (w, b, no activation) → mul or add by a constant per
-    channel. After: the same with w · c, b · c or b + c, and the mul's or add's activation and output.
+    """Before: conv_2d, depthwise_conv_2d, transpose_conv or fully_connected (w, b, no activation) → mul or add by a
+    constant per channel. After: the same with w · c, b · c or b + c, and the mul's or add's activation and output.
 
     c is a scalar or a vector along the channels; the products are taken in float64 and stored as float32.
     """

@@ -10,12 +10,12 @@ from tinyptq.ops.activation import intersect
 from tinyptq.ops.relu import Relu
 from tinyptq.passes.rewrite import private_producer, substitute
 
-FUSING = ("conv_2d", "depthwise_conv_2d", "fully_connected", "add", "mul")
+FUSING = ("conv_2d", "depthwise_conv_2d", "transpose_conv", "fully_connected", "add", "mul")
 
 
 def fuse_activation(graph: Graph) -> Graph:
-    """Before: conv_2d, depthwise_conv_2d, fully_connected, add, mul or relu → relu. After: one node, which clamps to
-    both ranges in turn and writes the relu's output.
+    """Before: conv_2d, depthwise_conv_2d, transpose_conv, fully_connected, add, mul or relu → relu. After: one node,
+    which clamps to both ranges in turn and writes the relu's output.
     """
     for output in [node.outputs[0] for node in graph.nodes if node.op == "relu"]:
         node = graph.producer(output)
