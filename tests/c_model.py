@@ -50,6 +50,7 @@ int main(void)
 {
     static int8_t inputs[TQ_MODEL_INPUT_BYTES] __attribute__((aligned(16)));
     static int8_t outputs[TQ_MODEL_OUTPUT_BYTES] __attribute__((aligned(16)));
+    tq_model_reset();
     while (fread(inputs, 1, sizeof inputs, stdin) == sizeof inputs) {
         tq_model_run(inputs, outputs);
     }

@@ -133,6 +133,9 @@ def edge_glue(layers: int, low: int, high: int) -> str:
 #define TQ_MODEL_NAME "many"
 #define {total}
 #define TQ_MODEL_LAYERS {layers}
+static inline void tq_model_reset(void)
+{{
+}}
 static inline void tq_model_run(const int8_t *inputs, int8_t *outputs)
 {{
     const size_t sizes[{layers}][2] = {{{sizes}}};

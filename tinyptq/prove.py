@@ -15,7 +15,7 @@ from tinyptq.errors import EXIT_MISMATCH, TinyptqError
 from tinyptq.graph import Array
 from tinyptq.program import Program
 from tinyptq.run import run_firmware
-from tinyptq.simulate import run_batch
+from tinyptq.simulate import initial_memory, run_batch
 from tinyptq.verify import Comparison, checkpoints, compare
 
 BATCH = 16
@@ -56,11 +56,12 @@ def verify_firmware(
     inputs: int8 [n, ...] by name. Differences are reported, not raised.
     """
     total = len(next(iter(inputs.values())))
+    step = total if initial_memory(program) else BATCH  # a model that remembers is run through in one go
     parts: list[Comparison] = []
     stack = 0
     progress("verify", 0, total)
-    for start in range(0, total, BATCH):
-        batch = {name: inputs[name][start : start + BATCH] for name in program.inputs}
+    for start in range(0, total, step):
+        batch = {name: inputs[name][start : start + step] for name in program.inputs}
         expected = run_batch(program, batch)
         packed = pack(program, program.inputs, batch)
         size, layers = output_bytes(program), len(program.layers)
@@ -70,7 +71,7 @@ def verify_firmware(
         if parts[-1].equal:  # else the layer that differs is the better answer
             require_same_outputs(expected, unpack(program, program.outputs, shipped.outputs))
         stack = max(stack, shipped.stack_bytes or 0)
-        progress("verify", min(start + BATCH, total), total)
+        progress("verify", min(start + step, total), total)
     return Verification(runner_name(board), merged(parts), stack or None)
 
 

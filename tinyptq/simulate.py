@@ -10,6 +10,8 @@ from tinyptq.graph import Array
 from tinyptq.ops import BY_NAME
 from tinyptq.program import Program
 
+Memory = dict[int, Mapping[str, Array]]  # layer index -> {state name: array}
+
 BATCH = 16  # samples computed at a time: bounds the memory, whatever the number of inputs
 
 
@@ -28,15 +30,28 @@ def simulate_outputs(program: Program, inputs: Mapping[str, Array]) -> dict[str,
 def simulate_batches(program: Program, inputs: Mapping[str, Array], batch: int = BATCH) -> Iterator[dict[str, Array]]:
     """simulate() over consecutive slices of at most `batch` samples."""
     count = len(next(iter(inputs.values())))
+    memory = initial_memory(program)
     for start in range(0, count, batch):
-        yield run_batch(program, {name: inputs[name][start : start + batch] for name in program.inputs})
+        yield run_batch(program, {name: inputs[name][start : start + batch] for name in program.inputs}, memory)
 
 
-def run_batch(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
+def initial_memory(program: Program) -> Memory:
+    """What the layers of a model remember after a reset: the layers that remember anything, by index."""
+    states = {index: BY_NAME[layer.op].state(layer.params) for index, layer in enumerate(program.layers)}
+    return {index: {name: s.initial for name, s in kept.items()} for index, kept in states.items() if kept}
+
+
+def run_batch(program: Program, inputs: Mapping[str, Array], memory: Memory | None = None) -> dict[str, Array]:
+    """Every tensor of consecutive runs. memory: what the layers remember, brought up to date; None: after a reset."""
     tensors: dict[str, Array] = dict(inputs)
-    for layer in program.layers:
+    memory = initial_memory(program) if memory is None else memory
+    for index, layer in enumerate(program.layers):
+        op = BY_NAME[layer.op]
         operands = [operand_array(program, tensors, name) for name in layer.inputs]
-        results = BY_NAME[layer.op].run_int(layer.params, *operands)
+        if index in memory and op.run_state is not None:
+            results, memory[index] = op.run_state(layer.params, memory[index], *operands)
+        else:
+            results = op.run_int(layer.params, *operands)
         outputs = results if isinstance(results, tuple) else (results,)
         tensors.update(zip(layer.outputs, outputs, strict=True))
     return tensors

@@ -169,6 +169,11 @@ void hooks_open(uint32_t mode)
     }
 }
 
+void hooks_reset(void)
+{
+    tq_model_reset();
+}
+
 void hooks_run(const int8_t *inputs, int8_t *outputs)
 {
     if (hook_mode == (uint32_t)MODE_PROFILE)

@@ -12,6 +12,7 @@ enum
 };
 
 void hooks_open(uint32_t mode);
+void hooks_reset(void);
 void hooks_run(const int8_t *inputs, int8_t *outputs);
 void hooks_close(void);
 

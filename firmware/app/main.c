@@ -95,6 +95,7 @@ static void run_job(int32_t job_file)
 
 int main(void)
 {
+    hooks_reset();
     const int32_t job_file = hal_open("inputs.bin", HAL_READ);
     if (job_file >= 0)
     {

@@ -73,6 +73,17 @@ class Port:
 
 
 @dataclass(frozen=True)
+class StateField:
+    """One array of the struct in which a model keeps what it remembers between runs."""
+
+    layer: int
+    name: str
+    ctype: str
+    size: int
+    initial: int
+
+
+@dataclass(frozen=True)
 class KernelText:
     """A rendered kernel, shared by every layer whose text is the same."""
 
@@ -101,7 +112,8 @@ def emit_c(program: Program, plan: Plan, board: Board) -> dict[str, str]:
         "ports": (*inputs, *outputs),
         "inputs": inputs,
         "outputs": outputs,
-        "signature": run_signature(inputs, outputs),
+        "states": state_fields(program),
+        "signature": run_signature(program, inputs, outputs),
         "constants": tuple(constants.values()),
         "constant_sizes": c_list("", [f"sizeof({c.symbol})" for c in constants.values()], "").replace(",", " +"),
         "kernels": kernels,
@@ -109,7 +121,7 @@ def emit_c(program: Program, plan: Plan, board: Board) -> dict[str, str]:
         "steps": step_contexts(program, plan),
         "input_bytes": io_layout([p.size_bytes for p in inputs])[1],
         "output_bytes": io_layout([p.size_bytes for p in outputs])[1],
-        "glue_arguments": glue_arguments(inputs, outputs),
+        "glue_arguments": glue_arguments(program, inputs, outputs),
     }
     name = program.name
     files = {
@@ -145,6 +157,21 @@ def operand_symbols(program: Program) -> dict[str, str]:
     return {name: f"{program.name}_operand_{i}" for i, name in enumerate(dict.fromkeys(operands))}
 
 
+def state_fields(program: Program) -> tuple[StateField, ...]:
+    """Fields of the state struct, in the order in which their layers' kernels take them."""
+    return tuple(
+        StateField(
+            layer=index,
+            name=f"layer{index}_{argument}",
+            ctype=CTYPES[str(state.initial.dtype)],
+            size=int(state.initial.size),
+            initial=int(state.initial.flat[0]),
+        )
+        for index, layer in enumerate(program.layers)
+        for argument, state in BY_NAME[layer.op].state(layer.params).items()
+    )
+
+
 def shared_kernels(program: Program, plan: Plan) -> tuple[tuple[KernelText, ...], tuple[str, ...]]:
     """(the distinct kernel functions, the function's name for each layer)."""
     names: dict[str, str] = {}
@@ -167,11 +194,15 @@ def layer_context(program: Program, plan: Plan, index: int, kernel_name: str) ->
     sources = [argument_name("input", i, len(layer.inputs)) for i in range(len(layer.inputs))]
     targets = [argument_name("output", i, len(layer.outputs)) for i in range(len(layer.outputs))]
     arguments = [*sources, *targets, *(f"{program.name}_layer{index}_{a}" for a in kernel.pack(layer.params))]
+    states = [field for field in state_fields(program) if field.layer == index]
+    arguments += [f"state->{field.name}" for field in states]
     scratch = plan.scratch.get(index)
     if scratch is not None:
         arguments.append(f"&arena[{scratch.offset}]")
     signature = [f"const {value_ctype(program, n)} *{s}" for n, s in zip(layer.inputs, sources, strict=True)]
     signature += [f"{value_ctype(program, n)} *{t}" for n, t in zip(layer.outputs, targets, strict=True)]
+    if states:
+        signature.insert(0, f"{program.name}_state *state")
     if kernel.by_rows(layer.params):
         arguments += ["first_row", "end_row"]
         signature += ["int32_t first_row", "int32_t end_row"]
@@ -212,6 +243,8 @@ def step_contexts(program: Program, plan: Plan) -> list[dict[str, Any]]:
     for position, step in enumerate(plan.schedule):
         layer = program.layers[step.layer]
         arguments = [pointer(program, plan, name) for name in (*layer.inputs, *layer.outputs)]
+        if any(field.layer == step.layer for field in state_fields(program)):
+            arguments.insert(0, "state")
         if plan.kernels[step.layer].by_rows(layer.params):
             arguments += [str(step.first_row), str(step.end_row)]
         contexts.append(
@@ -261,14 +294,15 @@ def ports(program: Program, names: tuple[str, ...], role: str) -> tuple[Port, ..
     return tuple(result)
 
 
-def run_signature(inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> str:
+def run_signature(program: Program, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> str:
+    state = (f"{program.name}_state *state",) if state_fields(program) else ()
     reads = [f"const {CTYPES[p.dtype]} {p.label}[{p.macro}_SIZE]" for p in inputs]
     writes = [f"{CTYPES[p.dtype]} {p.label}[{p.macro}_SIZE]" for p in outputs]
-    return ", ".join((*reads, *writes))
+    return ", ".join((*state, *reads, *writes))
 
 
-def glue_arguments(inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> str:
-    arguments = []
+def glue_arguments(program: Program, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> str:
+    arguments = ["&tq_model_state"] if state_fields(program) else []
     for buffer, group, const in (("inputs", inputs, "const "), ("outputs", outputs, "")):
         offsets, _ = io_layout([p.size_bytes for p in group])
         for port, offset in zip(group, offsets, strict=True):

@@ -9,6 +9,11 @@
 #define TQ_MODEL_OUTPUT_BYTES 3
 #define TQ_MODEL_LAYERS 6
 
+/* This model remembers nothing. */
+static inline void tq_model_reset(void)
+{
+}
+
 /* All inputs in one 16-aligned buffer, all outputs in another, each at an offset rounded up to 16. */
 static inline void tq_model_run(const int8_t *inputs, int8_t *outputs)
 {
