@@ -20,7 +20,10 @@ TYPES = {
 
 
 def write_layer(
-    codes: tuple[TfliteCode, ...], inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], order: tuple[int, ...] | None = None
+    codes: tuple[TfliteCode, ...],
+    inputs: tuple[Tensor, ...],
+    outputs: tuple[Tensor, ...],
+    order: tuple[int, ...] | None = None,
 ) -> bytes:
     """A model whose graph is one layer: codes in a chain, the last one writes outputs.
 
@@ -35,7 +38,8 @@ def write_layer(
         extra = _add_operands(code, tensors, inputs[0].dtype == np.float32)
         if code is codes[-1]:
             leading = range(len(tensors), len(tensors) + len(code.leading))
-            tensors += [Tensor(f"leading{i}", a.shape, a.dtype, a, outputs[0].qparams) for i, a in zip(leading, code.leading, strict=True)]
+            pairs = zip(leading, code.leading, strict=True)
+            tensors += [Tensor(f"leading{i}", a.shape, a.dtype, a, outputs[0].qparams) for i, a in pairs]
             wiring.append((code, [*leading, *in_file_order(order, tuple(operands), tuple(extra))], results))
             continue
         assert code.shape is not None
@@ -57,7 +61,8 @@ def _add_operands(code: TfliteCode, tensors: list[Tensor], is_float: bool) -> li
             dtype, qparams = (np.dtype(np.float32), None) if is_float else (operand.initial.dtype, operand.qparams)
             tensors.append(Tensor(f"state{len(tensors)}", operand.initial.shape, dtype, None, qparams))
         elif operand is not None:
-            tensors.append(Tensor(f"operand{len(tensors)}", operand.shape, operand.dtype, operand))
+            scales = tensors[0].qparams if operand.dtype == tensors[0].dtype else None
+            tensors.append(Tensor(f"operand{len(tensors)}", operand.shape, operand.dtype, operand, scales))
     return indices
 
 
