@@ -1,4 +1,4 @@
-"""Keras layers with weights or an activation, one function per kind, and the table of all layers.
+"""Keras layers with weights, one function per kind, and the table of all layers.
 
 A function takes a Call and returns the Value of its output. Kernel layouts: Keras convolutions are [kh, kw, in, out],
 depthwise ones [kh, kw, in, multiplier], dense ones [in, out]; ours are TFLite's.
@@ -12,43 +12,20 @@ from typing import Any
 
 import numpy as np
 
+from tinyptq.frontend import keras_activations as activations
 from tinyptq.frontend import keras_shapes as shapes
+from tinyptq.frontend.keras_activations import activated, activation_name
 from tinyptq.frontend.keras_builder import Call, Value
 from tinyptq.frontend.keras_config import bad_config, entry, integers, number
 from tinyptq.graph import Array, Shape
-from tinyptq.ops.activation import NONE, RELU, RELU6, Clamp
+from tinyptq.ops.activation import NONE, Clamp
 from tinyptq.ops.add import Add
 from tinyptq.ops.conv_2d import Conv2D
 from tinyptq.ops.depthwise_conv_2d import DepthwiseConv2D
 from tinyptq.ops.fully_connected import FullyConnected
-from tinyptq.ops.logistic import Logistic
 from tinyptq.ops.mul import Mul
-from tinyptq.ops.relu import Relu
 from tinyptq.ops.softmax import Softmax
-from tinyptq.ops.tanh import Tanh
 from tinyptq.ops.window import Window
-
-CLAMPS = {"linear": NONE, "relu": RELU, "relu6": RELU6}
-FUNCTIONS: Mapping[str, tuple[str, Any]] = {
-    "softmax": ("softmax", Softmax(1.0)),
-    "sigmoid": ("logistic", Logistic()),
-    "tanh": ("tanh", Tanh()),
-}
-
-
-def activation_name(config: Mapping[str, Any]) -> str:
-    value = config.get("activation")
-    return "linear" if value is None else str(value)
-
-
-def activated(call: Call, op: str, attrs: Callable[[Clamp], Any], inputs: tuple[str, ...]) -> str:
-    """The node op and the layer's own activation: a clamp is fused, anything else is a node behind it."""
-    name = activation_name(call.config)
-    if name in CLAMPS:
-        return call.emit(op, attrs(CLAMPS[name]), inputs)
-    linear = call.emit(op, attrs(NONE), inputs, "linear")
-    function, function_attrs = FUNCTIONS[name]
-    return call.emit(function, function_attrs, (linear,))
 
 
 def bias_shape(config: Mapping[str, Any], channels: int) -> dict[str, Shape]:
@@ -198,19 +175,6 @@ def rescaling(call: Call) -> Value:
     return affine(call, scale, shift)
 
 
-def activation(call: Call) -> Value:
-    name = activation_name(call.config)
-    if name == "linear":
-        return call.input
-    op, attrs = ("relu", Relu(CLAMPS[name])) if name in CLAMPS else FUNCTIONS[name]
-    return Value(call.emit(op, attrs, (call.input.name,)), call.input.shape)
-
-
-def relu(call: Call) -> Value:
-    clamp = RELU if call.config.get("max_value") is None else Clamp(0.0, number(call.config, "max_value"))
-    return Value(call.emit("relu", Relu(clamp), (call.input.name,)), call.input.shape)
-
-
 def softmax(call: Call) -> Value:
     require_last_axis(call)
     return Value(call.emit("softmax", Softmax(1.0), (call.input.name,)), call.input.shape)
@@ -228,7 +192,7 @@ IMAGE = {"data_format": ("channels_last", None)}
 PADDED = {**IMAGE, "padding": ("valid", "same")}
 CONV = {**PADDED, "groups": (1, None)}
 CAUSAL = {"padding": ("valid", "same", "causal")}
-NO_SLOPE = {"negative_slope": (0, None), "threshold": (0, None)}
+NO_THRESHOLD = {"threshold": (0, None)}
 IDENTITIES = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout")
 
 LAYERS: Mapping[str, Layer] = {
@@ -243,8 +207,11 @@ LAYERS: Mapping[str, Layer] = {
     "BatchNormalization": Layer(batch_normalization, {"renorm": (False, None)}),
     "Normalization": Layer(normalization, {"invert": (False, None)}),
     "Rescaling": Layer(rescaling),
-    "Activation": Layer(activation),
-    "ReLU": Layer(relu, NO_SLOPE),
+    "Activation": Layer(activations.activation),
+    "ReLU": Layer(activations.relu, NO_THRESHOLD),
+    "LeakyReLU": Layer(activations.leaky_relu),
+    "PReLU": Layer(activations.parametric_relu),
+    "ELU": Layer(activations.elu, {"alpha": (1, None)}),
     "Softmax": Layer(softmax),
     "Add": Layer(shapes.add),
     "Multiply": Layer(shapes.multiply),
@@ -260,10 +227,8 @@ LAYERS: Mapping[str, Layer] = {
     **{name: Layer(shapes.identity) for name in (*IDENTITIES, "ActivityRegularization")},
 }
 RECURRENT = dict.fromkeys(("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM2D"), "recurrent; use Conv1D")
-RECTIFIERS = dict.fromkeys(("LeakyReLU", "PReLU", "ELU"), "use ReLU")
 ADVICE = {
     **RECURRENT,
-    **RECTIFIERS,
     "Lambda": "holds Python code, which is never run; use layers",
     "TFOpLambda": "a bare TensorFlow operation; use a layer",
     "Permute": "arrange the data before the model",
@@ -285,6 +250,5 @@ def refusals(class_name: str, config: Mapping[str, Any]) -> Iterator[str]:
     policy = entry(dtype, "config").get("name") if isinstance(dtype, dict) else dtype
     if policy is not None and policy not in FLOAT_TYPES:
         yield f"dtype={policy!r:.40}, only float32 works"
-    known = (*CLAMPS, *FUNCTIONS)
-    if activation_name(config) not in known:
-        yield f"activation={activation_name(config):.60}, only {', '.join(known)} work"
+    if activation_name(config) not in activations.KNOWN:
+        yield f"activation={activation_name(config):.60}, only {', '.join(activations.KNOWN)} work"

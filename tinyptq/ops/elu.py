@@ -37,7 +37,8 @@ def lower(attrs: Elu, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...])
         real = source.scale[0] * (x - int(source.zero_point[0])).astype(np.float32)
         y = np.where(real < 0, exponential(real) - np.float32(1.0), real).astype(np.float32)
         rounded = round_half_away_array((y * inverse).astype(np.float64))
-        return np.clip(rounded + int(result.zero_point[0]), -128, 127)
+        clamped: Array = np.clip(rounded + int(result.zero_point[0]), -128, 127)
+        return clamped
 
     return TableInt8(inputs[0].shape, tabulate(elus))
 
