@@ -23,6 +23,7 @@ FLOAT_MODELS: dict[str, tuple[str, str]] = {
     "digits-h5": ("trained_keras/digits_mlp.h5", "digits"),
     "mnist-keras": ("trained_keras/mnist_dscnn.keras", "mnist"),
     "har-keras": ("trained_keras/har_conv1d.keras", "har"),
+    "gunpoint-keras": ("trained_keras/gunpoint_lstm.keras", "gunpoint"),
     "uraich-keras": ("keras3/uraich_hello_world.keras", "hello"),
     "hello": ("tflm/hello_world_float.tflite", "hello"),
 }

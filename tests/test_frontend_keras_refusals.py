@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from tests.keras_files import FIXTURES, archive, parts, small_model
-from tests.shared import shared_path
 from tinyptq.errors import TinyptqError
 from tinyptq.frontend.keras import load_keras
 from tinyptq.graph import check_graph
@@ -56,9 +55,9 @@ def test_unsupported_layers_are_listed_at_once(tmp_path: Path) -> None:
     assert "layer 'inner/conv2d_1' (Conv2D): data_format='channels_first', only 'channels_last' works" in error.message
 
 
-def test_recurrent_model_names_its_layer() -> None:
-    error = complaint(shared_path("models", "trained_keras", "gunpoint_lstm.keras"))
-    assert "layer 'lstm' (LSTM): recurrent" in error.message
+def test_recurrent_model_names_its_layer(tmp_path: Path) -> None:
+    error = complaint(small_model(tmp_path, "SimpleRNN", {"name": "loop", "units": 2}, [3, 1], []))
+    assert "layer 'loop' (SimpleRNN): recurrent" in error.message
 
 
 def test_rectifiers_tflite_has_not_are_refused(tmp_path: Path) -> None:

@@ -67,6 +67,8 @@ def outputs(model: str, folder: Path) -> tuple[Array, Array, Array | None]:
         pytest.param("digits-keras", 0.956, 0.996, 0.00066, id="digits"),
         pytest.param("mnist-keras", 0.957, 0.997, 0.00160, id="mnist"),
         pytest.param("har-keras", 1.0, 1.0, 0.00172, id="har"),
+        # TF's converter crashed on this one; the float model has 0.9733, one sample of 150 is allowed
+        pytest.param("gunpoint-keras", 0.966, 0.993, 0.005, id="gunpoint"),
     ],
 )
 def test_accuracy_is_that_of_the_official_int8_models(

@@ -28,6 +28,7 @@ from tinyptq.program import Program
 from tinyptq.prove import verify_firmware
 from tinyptq.ptq.calibration import CalibrationSet, first_samples, open_calibration
 from tinyptq.ptq.imported import imported_recipe
+from tinyptq.ptq.learn import learn_attributes
 from tinyptq.ptq.observers import DEFAULT_OBSERVER
 from tinyptq.ptq.quantize import quantize
 from tinyptq.ptq.separate_scales import separate_scales
@@ -76,6 +77,7 @@ def build(
     require_replaceable(directory)
     real = open_calibration(calibration, graph)
     deviation = float_deviation(model, imported, real)
+    graph = learn_attributes(graph, real)
     progress("import", 1, 1)
 
     recipe = imported_recipe(graph) if is_quantized(graph) else quantize(graph, real, observer, progress)

@@ -14,6 +14,7 @@ import tflite
 from tinyptq.emit.tflite import exported_tensor_indices, unique_names, write_tflite_model
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array
+from tinyptq.ops import BY_NAME
 from tinyptq.program import Program
 
 INSTALL = "pip install 'tinyptq[verify]', on Linux x86-64"
@@ -44,16 +45,22 @@ def run_exported(program: Program, model: bytes, inputs: Mapping[str, Array]) ->
     index = exported_tensor_indices(program)
     wanted = [*program.inputs, *(name for layer in program.layers for name in layer.outputs)]
     arrays = [inputs[name] for name in program.inputs]
-    tensors = run_tensors(model, arrays, [index[name] for name in wanted])
+    keeps_state = any(BY_NAME[layer.op].state(layer.params) for layer in program.layers)
+    tensors = run_tensors(model, arrays, [index[name] for name in wanted], fresh=not keeps_state)
     return dict(zip(wanted, tensors, strict=True))
 
 
-def run_tensors(model: bytes, inputs: Sequence[Array], wanted: Sequence[int]) -> list[Array]:
-    """Tensors `wanted` (indices in the file) as [n, ...] arrays; inputs in the file's order."""
+def run_tensors(model: bytes, inputs: Sequence[Array], wanted: Sequence[int], fresh: bool = False) -> list[Array]:
+    """Tensors `wanted` (indices in the file) as [n, ...] arrays; inputs in the file's order.
+
+    The samples are consecutive runs of one interpreter; fresh: its variables are reset before each.
+    """
     interpreter = _interpreter(model)
     count = len(inputs[0]) if inputs else 1
     collected: list[list[Array]] = [[] for _ in wanted]
     for sample in range(count):
+        if fresh:
+            interpreter.reset()
         for position, array in enumerate(inputs):
             interpreter.set_input(np.ascontiguousarray(array[sample : sample + 1]), position)
         interpreter.invoke()

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinyptq.frontend import keras_activations as activations
+from tinyptq.frontend import keras_recurrent as recurrent
 from tinyptq.frontend import keras_shapes as shapes
 from tinyptq.frontend.keras_activations import activated, activation_name
 from tinyptq.frontend.keras_builder import Call, Value
@@ -224,9 +225,10 @@ LAYERS: Mapping[str, Layer] = {
     **{f"AveragePooling{n}D": Layer(shapes.average_pooling, PADDED) for n in (1, 2)},
     **{f"GlobalMaxPooling{n}D": Layer(shapes.global_max_pooling, IMAGE) for n in (1, 2)},
     **{f"GlobalAveragePooling{n}D": Layer(shapes.global_average_pooling, IMAGE) for n in (1, 2)},
+    "LSTM": Layer(recurrent.lstm, recurrent.LIMITS),
     **{name: Layer(shapes.identity) for name in (*IDENTITIES, "ActivityRegularization")},
 }
-RECURRENT = dict.fromkeys(("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM2D"), "recurrent; use Conv1D")
+RECURRENT = dict.fromkeys(("GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM2D"), "recurrent; use LSTM or Conv1D")
 ADVICE = {
     **RECURRENT,
     "Lambda": "holds Python code, which is never run; use layers",

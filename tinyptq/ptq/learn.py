@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tinyptq.float_run import run_float
-from tinyptq.graph import Array, Graph, Node
+from tinyptq.graph import Array, Graph, Node, is_quantized
 from tinyptq.ops import BY_NAME
 from tinyptq.ptq.calibration import CalibrationSet, batches
 
@@ -16,7 +16,7 @@ def learn_attributes(graph: Graph, calibration: CalibrationSet) -> Graph:
     A second float run over the data, and only for graphs that have such operators.
     """
     students = {node.name: node for node in graph.nodes if BY_NAME[node.op].calibrate is not None}
-    if not students:
+    if not students or is_quantized(graph):
         return graph
     wanted = {node.inputs[0] for node in students.values()}
     for batch in batches(calibration):
