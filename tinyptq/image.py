@@ -14,7 +14,7 @@ from elftools.elf.elffile import ELFFile
 
 WEIGHT_SECTION = ".rodata.tq_weights"
 ARENA_SECTION = ".bss.tq_arena"
-FILL = 0xFF  # erased flash
+FILL = 0  # as the linker fills gaps within a segment, and objcopy those between them
 
 # memcpy and memset are the C library; the rest are the compiler's own integers: division, and 64-bit products and
 # shifts of cores that lack them. No name of a floating-point routine matches.
