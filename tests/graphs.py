@@ -13,20 +13,29 @@ from tinyptq.ops.reduce_max import ReduceMax
 
 from tinyptq.graph import Array, Graph, Node, Shape, Tensor, rebuild, require_well_formed
 from tinyptq.ops import BY_NAME
+from tinyptq.ops.abs import Abs
 from tinyptq.ops.activation import NONE, RELU, RELU6, Clamp
 from tinyptq.ops.add import Add
 from tinyptq.ops.average_pool_2d import AveragePool2D
 from tinyptq.ops.concatenation import Concatenation
 from tinyptq.ops.conv_2d import Conv2D
 from tinyptq.ops.depthwise_conv_2d import DepthwiseConv2D
+from tinyptq.ops.elu import Elu
 from tinyptq.ops.fully_connected import FullyConnected
+from tinyptq.ops.gelu import Gelu
+from tinyptq.ops.hard_swish import HardSwish
+from tinyptq.ops.leaky_relu import LeakyRelu
 from tinyptq.ops.logistic import Logistic
 from tinyptq.ops.max_pool_2d import MaxPool2D
 from tinyptq.ops.mul import Mul
+from tinyptq.ops.neg import Neg
 from tinyptq.ops.pad import Pad
+from tinyptq.ops.prelu import Prelu
 from tinyptq.ops.relu import Relu
 from tinyptq.ops.reshape import Reshape
+from tinyptq.ops.silu import Silu
 from tinyptq.ops.softmax import Softmax
+from tinyptq.ops.sqrt import Sqrt
 from tinyptq.ops.tanh import Tanh
 from tinyptq.ops.window import Window, make_window
 
@@ -34,6 +43,8 @@ FLOAT32 = np.dtype(np.float32)
 MAX_CHANNELS = 12
 activations = st.sampled_from([NONE, RELU, RELU6])
 small = st.integers(1, 3)
+UNARY = (LeakyRelu(0.25), Elu(), Gelu(), Gelu(True), Silu(), HardSwish(), Abs(), Neg(), Sqrt())
+UNARY_NAMES = {op.attrs: op.name for op in BY_NAME.values()}
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
@@ -151,6 +162,13 @@ def squash(s: Sketch) -> None:
     s.add(op, attrs, s.current)
 
 
+def bend(s: Sketch) -> None:
+    """A table of 256 entries, or slopes per channel."""
+    attrs = s.draw(st.sampled_from((*UNARY, Prelu())))
+    slopes = [s.constant(s.shape(s.current)[-1], scale=0.3)] if attrs == Prelu() else []
+    s.add(UNARY_NAMES[type(attrs)], attrs, s.current, *slopes)
+
+
 def reduce_space(s: Sketch) -> None:
     keep = s.draw(st.booleans())
     op, attrs = s.draw(st.sampled_from([("mean", Mean((1, 2), keep)), ("reduce_max", ReduceMax((1, 2), keep))]))
@@ -168,7 +186,7 @@ def dense(s: Sketch) -> None:
     s.add("fully_connected", FullyConnected(s.draw(activations)), s.current, kernel, *bias)
 
 
-ANY_RANK = (residual, gate, concatenate, relu, squash, dense)
+ANY_RANK = (residual, gate, concatenate, relu, squash, bend, dense)
 IMAGE = (conv, depthwise, average_pool, max_pool, pad, reduce_space, flatten, conv, depthwise)
 
 
