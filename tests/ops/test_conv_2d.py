@@ -38,6 +38,9 @@ CASES = (
     case("1d", (1, 1, 30, 6), (4, 1, 5, 6), Conv2D(make_window("same", (1, 30), (1, 5))), "Conv1D as one row"),
     case("tall-pad", (1, 3, 3, 2), (2, 5, 5, 2), Conv2D(same((3, 3), (5, 5))), "kernel taller than the image"),
     case("explicit", (1, 5, 5, 2), (3, 3, 3, 2), Conv2D(Window((3, 3), pad_top=2, pad_right=1)), "a PAD is exported"),
+    case("groups", (1, 6, 5, 6), (4, 3, 3, 3), Conv2D(same((6, 5), (3, 3)), RELU), "two groups, as ResNeXt has them"),
+    case("groups-1x1", (1, 4, 5, 6), (9, 1, 1, 2), Conv2D(Window((1, 1))), "three groups of pixels, as ShuffleNet"),
+    case("groups-1", (1, 9, 8, 4), (4, 3, 3, 1), Conv2D(same((9, 8), (3, 3), 1, 2)), "as many groups as channels"),
     Case("no-bias", Conv2D(Window((2, 2))), ((1, 4, 4, 2), draw("nb", 3, 2, 2, 2)), "the bias operand is optional"),
     case(
         "left-shift",
@@ -98,5 +101,7 @@ def test_a_clamp_tflite_cannot_name_is_kept_in_the_bounds() -> None:
 def test_refusals() -> None:
     attrs = Conv2D(Window((1, 1)))
     assert broken(conv_2d.OP, attrs, (1, 5, 5, 4), draw("w", 6, 1, 1, 4)) == []
-    assert broken(conv_2d.OP, attrs, (1, 5, 5, 4), draw("w", 6, 1, 1, 2)) == ["ungrouped"]
+    assert broken(conv_2d.OP, attrs, (1, 5, 5, 4), draw("w", 6, 1, 1, 2)) == []
+    assert broken(conv_2d.OP, attrs, (1, 5, 5, 4), draw("w", 5, 1, 1, 2)) == ["whole_groups"]
+    assert broken(conv_2d.OP, attrs, (1, 5, 5, 4), draw("w", 6, 1, 1, 3)) == ["whole_groups"]
     assert broken(conv_2d.OP, attrs, (1, 5, 5, 4), (6, 1, 1, 4)) == ["constant_weights"]

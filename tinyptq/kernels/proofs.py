@@ -62,11 +62,11 @@ def pointwise(params: Conv2DInt8 | FullyConnectedInt8) -> Pointwise:
 
 
 def is_pointwise(params: Conv2DInt8 | FullyConnectedInt8) -> bool:
-    """Fully connected, or a 1x1 kernel with stride 1 and no padding: every pixel on its own."""
+    """Fully connected, or a 1x1 kernel with stride 1, no padding and one group: every pixel on its own."""
     if isinstance(params, FullyConnectedInt8):
         return True
     window = params.window
-    return window.kernel == (1, 1) and window.stride == (1, 1) and not window.padded
+    return window.kernel == (1, 1) and window.stride == (1, 1) and not window.padded and params.groups == 1
 
 
 def accumulator_range(layer: Pointwise) -> tuple[Array, Array]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -26,7 +27,10 @@ from tinyptq.program import Work
 
 @dataclass(frozen=True)
 class Conv2D:
-    """Attributes of the float operator; weights are [out, kernel_h, kernel_w, in]."""
+    """Attributes of the float operator; weights are [out, kernel_h, kernel_w, in].
+
+    Weights of a fraction of the input's depth make groups: each group of filters sees its own input channels.
+    """
 
     window: Window
     activation: Clamp = NONE
@@ -44,7 +48,7 @@ class Conv2DInt8:
     activation_min: int
     activation_max: int
     activation_code: int  # TFLite's fused activation
-    weights: Array  # int8 [out, kernel_h, kernel_w, in]
+    weights: Array  # int8 [out, kernel_h, kernel_w, in / groups]
     bias: Array  # int32 [out]
     multiplier: Array  # int32 [out]
     shift: Array  # int8 [out], positive is left
@@ -53,6 +57,20 @@ class Conv2DInt8:
     def folded_bias(self) -> Array:
         """int32 [out]"""
         return fold_zero_point(self.bias, self.weights, 0, self.input_zero_point)
+
+    @property
+    def groups(self) -> int:
+        return self.input_shape[3] // self.depth
+
+    @property
+    def depth(self) -> int:
+        """Input channels of a group."""
+        return self.weights.shape[3]
+
+    @property
+    def group_filters(self) -> int:
+        """Output channels of a group."""
+        return len(self.weights) // self.groups
 
     @property
     def lines(self) -> Lines:
@@ -92,20 +110,31 @@ def infer_shapes(attrs: Conv2D, image: Shape, weights: Shape, bias: Shape | None
     return ((image[0], height, width, weights[0]),)
 
 
+def correlate(x: Array, weights: Array, window: Window, fill: float, matmul: Callable[..., Array]) -> Array:
+    """Every window of x [n, h, w, in] times every filter of its group: [n·out_h·out_w, out]."""
+    depth = weights.shape[3]
+    groups = x.shape[3] // depth
+    parts = []
+    for group, filters in enumerate(np.split(weights, groups)):
+        columns = win.columns(x[..., group * depth : (group + 1) * depth], window, fill)
+        parts.append(matmul(columns, filters.reshape(len(filters), -1).T))
+    return parts[0] if groups == 1 else np.concatenate(parts, axis=1)
+
+
 def run_float(attrs: Conv2D, x: Array, weights: Array, bias: Array | None = None) -> Array:
     (shape,) = infer_shapes(attrs, x.shape, weights.shape)
     y = np.empty(shape, np.float32)
-    flat = weights.reshape(len(weights), -1).T  # [kernel_h·kernel_w·in, out]
-    for block in sample_blocks(len(x), shape[1] * shape[2] * max(flat.shape)):
-        y[block] = (win.columns(x[block], attrs.window, 0.0) @ flat).reshape(-1, *shape[1:])
+    for block in sample_blocks(len(x), shape[1] * shape[2] * max(weights[0].size, len(weights))):
+        y[block] = correlate(x[block], weights, attrs.window, 0.0, np.matmul).reshape(-1, *shape[1:])
     if bias is not None:
         y += bias
     return attrs.activation.apply(y)
 
 
-def ungrouped(graph: Graph, node: Node) -> bool:
-    """Input channels equal the filter's depth (grouped convolution is not supported)."""
-    return graph.tensors[node.inputs[0]].shape[3] == graph.tensors[node.inputs[1]].shape[3]
+def whole_groups(graph: Graph, node: Node) -> bool:
+    """Input channels are a multiple of the filter's depth, and each such group has equally many filters."""
+    channels, depth = (graph.tensors[name].shape[3] for name in node.inputs[:2])
+    return channels % depth == 0 and graph.tensors[node.inputs[1]].shape[0] % (channels // depth) == 0
 
 
 def constant_weights(graph: Graph, node: Node) -> bool:
@@ -139,13 +168,11 @@ def lower(attrs: Conv2D, inputs: tuple[Operand, ...], outputs: tuple[Operand, ..
 
 def run_int(params: Conv2DInt8, x: Array) -> Array:
     out = np.empty((len(x), *params.output_shape[1:]), np.int8)
-    flat = params.weights.reshape(len(params.weights), -1).T  # [kernel_h·kernel_w·in, out]
     positions = params.output_shape[1] * params.output_shape[2]
-    bias = params.folded_bias
-    for block in sample_blocks(len(x), positions * max(flat.shape)):
-        columns = win.columns(x[block], params.window, params.input_zero_point)
+    bias, matmul = params.folded_bias, partial(exact_matmul, peak=128)
+    for block in sample_blocks(len(x), positions * max(params.weights[0].size, len(params.weights))):
         y = requantize(
-            exact_matmul(columns, flat, peak=128),
+            correlate(x[block], params.weights, params.window, params.input_zero_point, matmul),
             params.multiplier,
             params.shift,
             params.output_zero_point,
@@ -186,7 +213,7 @@ def work(params: Conv2DInt8) -> Work:
 
 OP = Op(
     name="conv_2d",
-    summary="2-D and 1-D convolution, any stride, dilation and padding",
+    summary="2-D and 1-D convolution, any stride, dilation, padding and groups",
     builtins=("CONV_2D",),
     attrs=Conv2D,
     params=Conv2DInt8,
@@ -195,7 +222,7 @@ OP = Op(
     write_tflite=write_tflite,
     infer_shapes=infer_shapes,
     run_float=run_float,
-    constraints=(ungrouped, constant_weights),
+    constraints=(whole_groups, constant_weights),
     quantization=FREE,
     weight_axis=0,
     lower=lower,

@@ -41,6 +41,6 @@ def folded(graph: Graph, node: Node) -> Array | None:
         return operands[0].reshape(output.shape) if operands[0].size == np.prod(output.shape) else None
     try:
         values = np.asarray(BY_NAME[node.op].run_float(node.attrs, *operands), FLOAT32)
-    except (ValueError, IndexError):  # shapes that do not fit: the constraints will say so
+    except (ValueError, IndexError, ArithmeticError):  # shapes that do not fit: the constraints will say so
         return None
     return values if values.shape == output.shape else None
