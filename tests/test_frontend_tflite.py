@@ -131,7 +131,7 @@ def test_unsupported_operators_are_listed_all_at_once() -> None:
         normalize(graph)
     assert caught.value.reference == "unsupported"
     assert "WHILE: no such operator here (operator 3 '" in str(caught.value)
-    assert "STRIDED_SLICE" in str(caught.value)
+    assert str(caught.value).count(" (operator ") >= 2
     assert "\n" not in str(caught.value)
 
 
