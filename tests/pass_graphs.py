@@ -22,6 +22,8 @@ RANDOM = np.random.default_rng(17)
 CONSTANTS = {
     "w": RANDOM.standard_normal((3, 3, 3, 2)).astype(np.float32),  # [out, kh, kw, in]
     "w1": RANDOM.standard_normal((3, 1, 1, 2)).astype(np.float32),
+    "line": np.linspace(-1, 1, 18, dtype=np.float32).reshape(3, 1, 3, 2),
+    "stack": np.linspace(-1, 1, 18, dtype=np.float32).reshape(3, 3, 1, 2),
     "d": RANDOM.standard_normal((1, 3, 3, 4)).astype(np.float32),  # [1, kh, kw, in · 2]
     "f": RANDOM.standard_normal((3, 40)).astype(np.float32),  # [out, in]
     "b": RANDOM.standard_normal(3).astype(np.float32),

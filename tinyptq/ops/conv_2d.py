@@ -65,7 +65,7 @@ class Conv2DInt8:
     @property
     def depth(self) -> int:
         """Input channels of a group."""
-        return self.weights.shape[3]
+        return int(self.weights.shape[3])
 
     @property
     def group_filters(self) -> int:

@@ -12,6 +12,7 @@ from tinyptq.passes.drop_identities import drop_identities
 from tinyptq.passes.fold_constants import fold_constants
 from tinyptq.passes.fold_pad import fold_pad
 from tinyptq.passes.fold_scale import fold_scale
+from tinyptq.passes.fold_space_to_batch import fold_space_to_batch
 from tinyptq.passes.fuse_activation import fuse_activation
 from tinyptq.passes.fuse_hard_swish import fuse_hard_swish
 from tinyptq.passes.fuse_silu import fuse_silu
@@ -28,6 +29,7 @@ PASSES: tuple[Pass, ...] = (
     strip_quantize,  # so are the ends of models with int8 inputs
     fold_constants,
     drop_identities,
+    fold_space_to_batch,  # dilated convolutions of older exporters
     hoist_elementwise,  # Conv1D: batch norm and relu meet the convolution before its reshape
     merge_reshapes,
     drop_flatten,
