@@ -12,6 +12,7 @@ from tinyptq.ops import (
     depth_to_space,
     depthwise_conv_2d,
     dequantize,
+    div,
     elu,
     exp,
     fully_connected,
@@ -119,6 +120,7 @@ OPS: tuple[Op, ...] = (
     minimum.OP,
     reduce_min.OP,
     sum.OP,
+    div.OP,
 )
 BY_NAME = {op.name: op for op in OPS}
 BY_BUILTIN = {builtin: op for op in OPS for builtin in op.builtins}
