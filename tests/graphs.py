@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from tinyptq.ops.mean import Mean
-from tinyptq.ops.reduce_max import ReduceMax
 
 from tinyptq.graph import Array, Graph, Node, Shape, Tensor, rebuild, require_well_formed
 from tinyptq.ops import BY_NAME
@@ -27,10 +25,12 @@ from tinyptq.ops.hard_swish import HardSwish
 from tinyptq.ops.leaky_relu import LeakyRelu
 from tinyptq.ops.logistic import Logistic
 from tinyptq.ops.max_pool_2d import MaxPool2D
+from tinyptq.ops.mean import Mean
 from tinyptq.ops.mul import Mul
 from tinyptq.ops.neg import Neg
 from tinyptq.ops.pad import Pad
 from tinyptq.ops.prelu import Prelu
+from tinyptq.ops.reduce_max import ReduceMax
 from tinyptq.ops.relu import Relu
 from tinyptq.ops.reshape import Reshape
 from tinyptq.ops.silu import Silu
