@@ -285,6 +285,18 @@ def test_a_model_quantized_inside_loses_only_its_float_ends() -> None:
     assert {tensor.dtype for tensor in result.tensors.values()} == {INT8}
 
 
+def test_unequal_scales_meet_before_a_concatenation() -> None:
+    """0.1 and 0.2 are joined at 0.2: the first input is rescaled, the second is not."""
+    graph = build(relu("x", "a"), relu("x", "b2"), ("concatenation", Concatenation(3), ("a", "b2"), "y"))
+    scales = {"x": 0.1, "a": 0.1, "b2": 0.2, "y": 0.2}
+    quantized = {n: replace(graph.tensors[n], dtype=INT8, qparams=QParams.per_tensor(s)) for n, s in scales.items()}
+    result = normalize(replace(graph, tensors={**graph.tensors, **quantized}))
+    assert text(result) == "relu relu quantize concatenation"
+    rescaled = result.nodes[2].outputs[0]
+    assert result.nodes[3].inputs == (rescaled, "b2")
+    assert result.tensors[rescaled].qparams is quantized["y"].qparams
+
+
 def test_a_float_in_the_middle_of_integers_is_an_obstacle() -> None:
     graph = build(relu("x", "a"), ("dequantize", Dequantize(), ("a",), "b2"), relu("b2", "y"))
     quantized = {n: replace(graph.tensors[n], dtype=INT8, qparams=QParams.per_tensor(0.1)) for n in ("x", "a")}

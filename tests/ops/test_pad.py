@@ -26,6 +26,15 @@ CASES = (
 )
 
 
+TWO_SCALES = Case(
+    "two-scales",
+    Pad((0, 2), (0, 1)),
+    ((1, 50),),
+    "other people's files",
+    qparams={0: QParams.per_tensor(0.05, -10), "output": QParams.per_tensor(0.03, 7)},
+)
+
+
 def test_on_paper() -> None:
     operand = Operand((1, 2, 2), QParams.per_tensor(0.1, 9))
     attrs = Pad((0, 1, 0), (0, 0, 1))
@@ -47,7 +56,7 @@ def test_float_equals_litert(case: Case) -> None:
     float_law(pad.OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, TWO_SCALES))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(pad.OP, case)
 

@@ -26,6 +26,14 @@ NAMED = (
 N1_TO_1 = Case("n1-to-1", Relu(RELU_N1_TO_1), ((1, 50),), "LiteRT has it, tflite-micro has not", spread=2.0)
 RELU_3 = Case("relu-3", Relu(Clamp(0.0, 3.0)), ((1, 50),), "Keras' ReLU(max_value=3)", spread=5.0)
 CASES = (*NAMED, N1_TO_1, RELU_3)
+TWO_SCALES = tuple(
+    Case(f"{name}-two-scales", Relu(clamp), ((1, 300),), "other people's files", qparams={0: first, "output": second})
+    for name, clamp in (("relu", RELU), ("relu6", RELU6))
+    for first, second in (
+        (per_tensor(0.05, -10), per_tensor(0.03, -128)),
+        (per_tensor(0.02, 3), per_tensor(0.11, 40)),
+    )
+)
 
 
 def test_on_paper() -> None:
@@ -56,7 +64,7 @@ def test_float_of_an_unnamed_clamp() -> None:
     assert relu.run_float(Relu(Clamp(0.0, 3.0)), x).tolist() == [[0.0, 0.5, 3.0, 3.0]]
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *TWO_SCALES))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(relu.OP, case)
 
@@ -67,7 +75,7 @@ def test_integers_stay_near_float(case: Case) -> None:
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(relu.OP, CASES, tmp_path)
+    c_law(relu.OP, (*CASES, *TWO_SCALES), tmp_path)
 
 
 @settings(deadline=None, max_examples=50)

@@ -1,14 +1,18 @@
-"""RELU, RELU6, RELU_N1_TO_1, RELU_0_TO_1 and any other clamp that stands alone, in the scale of its input."""
+"""RELU, RELU6, RELU_N1_TO_1, RELU_0_TO_1 and any other clamp that stands alone."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from tinyptq.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
 from tinyptq.graph import Array, Shape
 from tinyptq.ops.activation import RELU, RELU6, RELU_N1_TO_1, Clamp, integer_bounds
 from tinyptq.ops.base import SAME, Op, Operand, TfliteCode, TfliteOperator, elements
+from tinyptq.ops.lookup import look_up, tabulate
 from tinyptq.program import Work
 
 BUILTINS = {"RELU": RELU, "RELU6": RELU6, "RELU_N1_TO_1": RELU_N1_TO_1, "RELU_0_TO_1": Clamp(0.0, 1.0)}
@@ -24,16 +28,28 @@ class Relu:
 
 @dataclass(frozen=True, eq=False)
 class ReluInt8:
-    """y = min(max(x, activation_min), activation_max)."""
+    """y = min(max(r(x), activation_min), activation_max), r(x) = x, or where `rescales`
+    MBQM(x − input_zero_point, multiplier, shift) + output_zero_point.
+    """
 
     shape: Shape
     activation_min: int
     activation_max: int
     builtin: str | None  # the TFLite operator that means this clamp, None when none does
+    rescales: bool
+    input_zero_point: int
+    output_zero_point: int
+    multiplier: int
+    shift: int
 
     @property
     def size(self) -> int:
         return elements(self.shape)
+
+    @cached_property
+    def table(self) -> Array:
+        """The output for every input byte read as unsigned, int8 [256]."""
+        return tabulate(lambda x: clamped(self, rescaled(self, x)))
 
 
 def read_tflite(operator: TfliteOperator) -> Relu:
@@ -63,15 +79,43 @@ def run_float(attrs: Relu, x: Array) -> Array:
 
 
 def lower(attrs: Relu, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> ReluInt8:
-    assert inputs[0].qparams.same_as(outputs[0].qparams)
-    low, high = integer_bounds(attrs.clamp, outputs[0].qparams)
+    """One scale, unless someone else's file has two: TFLM then rescales in RELU (float32 quotient of the scales),
+    and in RELU6 compares the input's integers and passes them on.
+    """
+    source, target = inputs[0].qparams, outputs[0].qparams
+    rescales = attrs.clamp == RELU and not source.same_as(target)
+    low, high = integer_bounds(attrs.clamp, target if rescales else source)
     low, high = min(low, 127), max(high, -128)  # a zero point at the edge of the range
-    return ReluInt8(inputs[0].shape, low, high, WRITABLE.get(attrs.clamp))
+    multiplier, shift = quantize_multiplier(float(source.scale[0] / target.scale[0]))
+    return ReluInt8(
+        shape=inputs[0].shape,
+        activation_min=low,
+        activation_max=high,
+        builtin=WRITABLE.get(attrs.clamp),
+        rescales=rescales,
+        input_zero_point=int(source.zero_point[0]),
+        output_zero_point=int(target.zero_point[0]),
+        multiplier=multiplier,
+        shift=shift,
+    )
+
+
+def rescaled(params: ReluInt8, x: Array) -> Array:
+    scaled = multiply_by_quantized_multiplier(x - params.input_zero_point, params.multiplier, params.shift)
+    return scaled + params.output_zero_point
+
+
+def clamped(params: ReluInt8, x: Array) -> Array:
+    y: Array = np.clip(x, params.activation_min, params.activation_max)
+    return y
 
 
 def run_int(params: ReluInt8, x: Array) -> Array:
-    y: Array = np.clip(x, np.int8(params.activation_min), np.int8(params.activation_max))
-    return y
+    return look_up(params.table, x) if params.rescales else clamped(params, x)
+
+
+def constants(params: ReluInt8) -> Mapping[str, Array]:
+    return {"table": params.table} if params.rescales else {}
 
 
 def work(params: ReluInt8) -> Work:
@@ -92,5 +136,6 @@ OP = Op(
     quantization=SAME,
     lower=lower,
     run_int=run_int,
+    constants=constants,
     work=work,
 )

@@ -20,6 +20,7 @@ from tinyptq.passes.hoist_elementwise import hoist_elementwise
 from tinyptq.passes.merge_pads import merge_pads
 from tinyptq.passes.merge_reshapes import drop_flatten, merge_reshapes
 from tinyptq.passes.own_constants import own_constants
+from tinyptq.passes.rescale_inputs import rescale_inputs
 from tinyptq.passes.strip_float_ends import strip_float_ends
 from tinyptq.passes.strip_quantize import strip_quantize
 
@@ -48,6 +49,7 @@ PASSES: tuple[Pass, ...] = (
 INTEGER_PASSES: tuple[Pass, ...] = (
     drop_dead,
     strip_float_ends,
+    rescale_inputs,
     drop_dead,
 )
 
