@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +37,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a sign is no reason to stop
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: nothing half built is left behind
     sys.exit(run(sys.argv[1:]))
 
 

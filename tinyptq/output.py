@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ MARKER = "report.json"  # with the key "tinyptq": the folder is an earlier build
 def new_folder(directory: Path) -> Iterator[Path]:
     """A temporary sibling that takes directory's place when the block ends well, and vanishes when it does not.
 
+    A symbolic link to a folder stays one: what it points to is replaced.
     Raises TinyptqError when directory exists and is neither empty nor an earlier build.
     """
     require_replaceable(directory)
+    directory = directory.resolve()
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
@@ -38,17 +41,40 @@ def new_folder(directory: Path) -> Iterator[Path]:
 
 
 def replace(directory: Path, partial: Path) -> None:
-    """partial becomes directory; an earlier build steps aside first, so that no half of one is ever there."""
-    if not directory.exists():
-        partial.rename(directory)
-        return
+    """partial becomes directory; an earlier build steps aside first, so that no half of one is ever there.
+
+    Of two builds that end at once the last one stays, whole; an earlier one comes back when the last step fails.
+    """
     aside = partial.with_name(f"{partial.name}.old")
-    directory.rename(aside)
-    partial.rename(directory)
-    shutil.rmtree(aside)
+    try:
+        while not took_place(directory, partial):
+            require_replaceable(directory)
+            shutil.rmtree(aside, ignore_errors=True)
+            with suppress(FileNotFoundError):  # another build has just moved it
+                directory.rename(aside)
+    except BaseException:
+        if aside.exists() and not directory.exists():
+            aside.rename(directory)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def took_place(directory: Path, partial: Path) -> bool:
+    """Rename partial to directory, unless files lie there."""
+    try:
+        partial.rename(directory)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True
 
 
 def require_replaceable(directory: Path) -> None:
+    if Path.cwd().is_relative_to(directory.resolve()):
+        message = "is the current folder, or one around it: it cannot be replaced"
+        raise TinyptqError("bad-output", message, where=str(directory), hint="-o names a folder of its own")
     if not directory.exists():
         return
     if not directory.is_dir():
