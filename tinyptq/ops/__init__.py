@@ -18,6 +18,7 @@ from tinyptq.ops import (
     fully_connected,
     gelu,
     hard_swish,
+    l2_normalization,
     leaky_relu,
     log,
     logistic,
@@ -121,6 +122,7 @@ OPS: tuple[Op, ...] = (
     reduce_min.OP,
     sum.OP,
     div.OP,
+    l2_normalization.OP,
 )
 BY_NAME = {op.name: op for op in OPS}
 BY_BUILTIN = {builtin: op for op in OPS for builtin in op.builtins}

@@ -63,7 +63,8 @@ class DivInt8:
     @cached_property
     def reciprocal_shifts(self) -> Array:
         """floor(log2 d) of the divisors d = 0 … 255; 0 for d = 0. int8 [256]"""
-        return np.maximum(bit_length(np.arange(256)) - 1, 0).astype(np.int8)
+        shifts: Array = np.maximum(bit_length(np.arange(256)) - 1, 0).astype(np.int8)
+        return shifts
 
     @cached_property
     def reciprocals(self) -> Array:
