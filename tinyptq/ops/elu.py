@@ -12,6 +12,8 @@ from tinyptq.graph import Array
 from tinyptq.ops.base import Operand, TfliteCode
 from tinyptq.ops.lookup import TableInt8, require_int8, require_small_shift, table_op, tabulate
 
+FAR = 2.0**24  # steps from zero; anything beyond 255 saturates
+
 
 @dataclass(frozen=True)
 class Elu:
@@ -34,9 +36,11 @@ def lower(attrs: Elu, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...])
     inverse = np.float32(1.0) / result.scale[0]
 
     def elus(x: Array) -> Array:
-        real = source.scale[0] * (x - int(source.zero_point[0])).astype(np.float32)
-        y = np.where(real < 0, exponential(real) - np.float32(1.0), real).astype(np.float32)
-        rounded = round_half_away_array((y * inverse).astype(np.float64))
+        with np.errstate(over="ignore"):
+            real = source.scale[0] * (x - int(source.zero_point[0])).astype(np.float32)
+            y = np.where(real < 0, exponential(real) - np.float32(1.0), real).astype(np.float32)
+            quotient = np.clip((y * inverse).astype(np.float64), -FAR, FAR)
+        rounded = round_half_away_array(quotient)
         clamped: Array = np.clip(rounded + int(result.zero_point[0]), -128, 127)
         return clamped
 

@@ -61,8 +61,9 @@ def lower(attrs: LeakyRelu, inputs: tuple[Operand, ...], outputs: tuple[Operand,
     require_int8(*inputs, *outputs)
     source, result = inputs[0].qparams, outputs[0].qparams
     alpha = np.float32(attrs.alpha)
-    positive = side_multiplier(source.scale[0] / result.scale[0], result)
-    negative = side_multiplier(source.scale[0] * alpha / result.scale[0], result)
+    with np.errstate(over="ignore", under="ignore"):
+        positive = side_multiplier(source.scale[0] / result.scale[0], result)
+        negative = side_multiplier(source.scale[0] * alpha / result.scale[0], result)
     return LeakyReluInt8(
         shape=inputs[0].shape,
         alpha=float(alpha),

@@ -14,6 +14,7 @@ from tinyptq.graph import Array, QParams, Shape
 from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator, elements
 from tinyptq.program import Work
 
+SMALLEST_SCALE = np.finfo(np.float32).tiny
 MAX_SHIFT = 23  # 255 · 2^23 < 2^31: a centred input stays in int32 before it is rescaled
 
 
@@ -57,9 +58,13 @@ def require_small_shift(shift: int, output: QParams) -> None:
 
 
 def require_int8(*operands: Operand) -> None:
+    """Integers are int8, scales positive, zero points among the integers: files of others may say anything."""
     for operand in operands:
+        scale, zero_point = operand.qparams.scale[0], int(operand.qparams.zero_point[0])
         if operand.dtype != np.int8:
             raise TinyptqError("unsupported-type", f"integers of type {operand.dtype}, only int8 works here")
+        if not (scale >= SMALLEST_SCALE and -128 <= zero_point <= 127):
+            raise TinyptqError("scale-out-of-range", f"scale {scale:.3g} with zero point {zero_point}")
 
 
 # Operators that are nothing but a table.
