@@ -21,6 +21,7 @@ from tinyptq.ops import (
     l2_normalization,
     leaky_relu,
     log,
+    log_softmax,
     logistic,
     max_pool_2d,
     maximum,
@@ -123,6 +124,7 @@ OPS: tuple[Op, ...] = (
     sum.OP,
     div.OP,
     l2_normalization.OP,
+    log_softmax.OP,
 )
 BY_NAME = {op.name: op for op in OPS}
 BY_BUILTIN = {builtin: op for op in OPS for builtin in op.builtins}
