@@ -42,17 +42,43 @@ def complaint(path: Path) -> TinyptqError:
 def test_unsupported_layers_are_listed_at_once(tmp_path: Path) -> None:
     config, weights = parts("nested.keras")
     layers = {layer["config"]["name"]: layer for layer in config["config"]["layers"]}
-    layers["shared_stem"]["config"]["groups"] = 2
+    layers["shared_stem"]["config"]["padding"] = "reflect"
     layers["add"]["class_name"] = "Lambda"
     layers["first"]["config"]["activation"] = "softplus"
     layers["inner"]["config"]["layers"][1]["config"]["data_format"] = "channels_first"
     error = complaint(archive(tmp_path, config, weights))
     assert error.reference == "unsupported"
     assert error.message.startswith("4 layers are not supported: ")
-    assert "layer 'shared_stem' (Conv2D): groups=2, only 1 works" in error.message
+    assert "layer 'shared_stem' (Conv2D): padding='reflect', only 'valid' or 'same' works" in error.message
     assert "layer 'add' (Lambda): holds Python code, which is never run" in error.message
     assert "layer 'first' (Dense): activation=softplus, only linear, relu, relu6, softmax, sigmoid, " in error.message
     assert "layer 'inner/conv2d_1' (Conv2D): data_format='channels_first', only 'channels_last' works" in error.message
+
+
+MOVES: list[tuple[str, dict[str, object], list[int], str]] = [
+    ("Permute", {"dims": [1, 3]}, [4, 3], "dims=[1, 3] do not fit"),
+    ("Permute", {"dims": "12"}, [4, 3], "dims='12' do not fit"),
+    ("Cropping2D", {"cropping": [[1, 2], [0, 0]]}, [3, 3, 1], "crops all of (1, 3, 3, 1)"),
+    ("Cropping1D", {"cropping": [-1, 0]}, [3, 1], "cropping is [-1, 0]"),
+    ("UpSampling2D", {"size": [2, 0]}, [3, 3, 1], "size is [2, 0]"),
+    ("UpSampling2D", {"interpolation": "bicubic"}, [3, 3, 1], "only 'nearest' or 'bilinear' works"),
+    ("UpSampling2D", {"size": [10**6, 10**6]}, [3, 3, 1], "would have the shape"),
+    ("Conv2DTranspose", {"filters": 1, "kernel_size": 2, "output_padding": 1}, [3, 3, 1], "output_padding=1"),
+    ("Conv2D", {"filters": 3, "kernel_size": 1, "groups": 2}, [3, 3, 4], "groups=2 of 4 channels and 3 filters"),
+    ("RepeatVector", {"n": 0}, [3], "n is 0"),
+    ("Subtract", {}, [3], "needs two tensors"),
+    ("TimeDistributed", {"layer": {"class_name": "TimeDistributed", "config": {}}}, [3, 2], "wraps TimeDistributed"),
+    ("TimeDistributed", {"layer": 5}, [3, 2], "wraps nothing"),
+]
+
+
+@pytest.mark.parametrize(("class_name", "config", "shape", "reason"), MOVES)
+def test_layers_that_move_refuse_in_words(
+    tmp_path: Path, class_name: str, config: dict[str, object], shape: list[int], reason: str
+) -> None:
+    error = complaint(small_model(tmp_path, class_name, {"name": "it", **config}, shape, []))
+    assert "'it'" in str(error)
+    assert reason in str(error)
 
 
 def test_recurrent_model_names_its_layer(tmp_path: Path) -> None:

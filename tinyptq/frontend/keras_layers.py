@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinyptq.frontend import keras_activations as activations
+from tinyptq.frontend import keras_moves as moves
 from tinyptq.frontend import keras_recurrent as recurrent
 from tinyptq.frontend import keras_shapes as shapes
 from tinyptq.frontend.keras_activations import activated, activation_name
@@ -55,7 +56,10 @@ def convolution(call: Call) -> Value:
     (filters,) = integers(call.config, "filters", 1)
     window = shapes.convolution_window(call, x)
     kernel = integers(call.config, "kernel_size", dims)
-    arrays = call.weights({"kernel": (*kernel, x.shape[-1], filters), **bias_shape(call.config, filters)})
+    (groups,) = integers(call.config, "groups", 1, 1)
+    if x.shape[-1] % groups or filters % groups:
+        raise bad_config(f"groups={groups} of {x.shape[-1]} channels and {filters} filters")
+    arrays = call.weights({"kernel": (*kernel, x.shape[-1] // groups, filters), **bias_shape(call.config, filters)})
     arrays["kernel"] = forward_kernel(arrays["kernel"])
     inputs = (call.image(x), *constants(call, arrays))
     return shapes.spatial(call, activated(call, "conv_2d", lambda clamp: Conv2D(window, clamp), inputs))
@@ -192,14 +196,16 @@ class Layer:
 IMAGE = {"data_format": ("channels_last", None)}
 PADDED = {**IMAGE, "padding": ("valid", "same")}
 CONV = {**PADDED, "groups": (1, None)}
+TRANSPOSED = {**PADDED, "output_padding": (None,), "dilation_rate": (1, [1], [1, 1])}
 CAUSAL = {"padding": ("valid", "same", "causal")}
 NO_THRESHOLD = {"threshold": (0, None)}
 IDENTITIES = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout")
 
 LAYERS: Mapping[str, Layer] = {
     "InputLayer": Layer(shapes.identity, {"sparse": (False, None), "ragged": (False, None)}),
-    "Conv2D": Layer(convolution, CONV),
-    "Conv1D": Layer(convolution, {**CONV, **CAUSAL}),
+    "Conv2D": Layer(convolution, PADDED),
+    "Conv1D": Layer(convolution, {**PADDED, **CAUSAL}),
+    **{f"Conv{n}DTranspose": Layer(moves.transposed_convolution, TRANSPOSED) for n in (1, 2)},
     "DepthwiseConv2D": Layer(depthwise, PADDED),
     "DepthwiseConv1D": Layer(depthwise, PADDED),
     "SeparableConv2D": Layer(separable, CONV),
@@ -217,6 +223,16 @@ LAYERS: Mapping[str, Layer] = {
     "Add": Layer(shapes.add),
     "Multiply": Layer(shapes.multiply),
     "Concatenate": Layer(shapes.concatenate),
+    "Subtract": Layer(moves.subtract),
+    "Maximum": Layer(moves.maximum),
+    "Minimum": Layer(moves.minimum),
+    "Average": Layer(moves.average),
+    "Permute": Layer(moves.permute),
+    "RepeatVector": Layer(moves.repeat_vector),
+    "TimeDistributed": Layer(lambda call: dense(moves.unwrapped(call))),
+    **{f"Cropping{n}D": Layer(moves.cropping_layer, IMAGE) for n in (1, 2)},
+    "UpSampling1D": Layer(moves.up_sampling),
+    "UpSampling2D": Layer(moves.up_sampling, {**IMAGE, "interpolation": tuple(moves.RESIZE_OPS)}),
     "Flatten": Layer(shapes.flatten, IMAGE),
     "Reshape": Layer(shapes.reshape),
     "ZeroPadding1D": Layer(shapes.zero_padding, IMAGE),
@@ -233,8 +249,6 @@ ADVICE = {
     **RECURRENT,
     "Lambda": "holds Python code, which is never run; use layers",
     "TFOpLambda": "a bare TensorFlow operation; use a layer",
-    "Permute": "arrange the data before the model",
-    "Conv2DTranspose": "no transposed convolution yet",
 }
 FLOAT_TYPES = ("float32", "float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
 
@@ -244,6 +258,11 @@ def refusals(class_name: str, config: Mapping[str, Any]) -> Iterator[str]:
     if class_name not in LAYERS:
         yield ADVICE.get(class_name, "no such layer is known")
         return
+    if class_name == "TimeDistributed":
+        inside, config = moves.wrapped(config)
+        if inside != "Dense":
+            yield f"wraps {inside or 'nothing':.40}, only Dense works"
+            return
     for key, accepted in LAYERS[class_name].limits.items():
         value = config.get(key, accepted[0])
         if value not in accepted:

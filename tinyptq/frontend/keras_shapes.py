@@ -89,16 +89,20 @@ def reduced(call: Call, op: str, attrs: Any) -> Value:
 
 
 def zero_padding(call: Call) -> Value:
-    """padding: a number, one per side pair, or [[top, bottom], [left, right]]."""
+    x = call.ranked(dimensions(call) + 2)
+    (top, bottom), (left, right) = side_pairs(call, "padding", 1)
+    return spatial(call, call.emit("pad", Pad((0, top, left, 0), (0, bottom, right, 0)), (call.image(x),)))
+
+
+def side_pairs(call: Call, key: str, default: int) -> tuple[Shape, Shape]:
+    """[top, bottom] and [left, right]: a number, one per side pair, or both pairs; a sequence has rows only."""
     dims = dimensions(call)
-    x = call.ranked(dims + 2)
-    value = call.config.get("padding", 1)
+    value = call.config.get(key, default)
     sides = value if isinstance(value, list) and dims == 2 else [value] * dims
     if len(sides) != dims:
-        raise bad_config(f"padding is {value!r:.60}, expected one entry per dimension")
-    pairs = [integers({"padding": side}, "padding", 2, least=0) for side in sides]
-    (top, bottom), (left, right) = pairs if dims == 2 else (*pairs, (0, 0))
-    return spatial(call, call.emit("pad", Pad((0, top, left, 0), (0, bottom, right, 0)), (call.image(x),)))
+        raise bad_config(f"{key} is {value!r:.60}, expected one entry per dimension")
+    pairs = [integers({key: side}, key, 2, least=0) for side in sides]
+    return pairs[0], pairs[1] if dims == 2 else (0, 0)
 
 
 def identity(call: Call) -> Value:
@@ -132,7 +136,7 @@ def multiply(call: Call) -> Value:
     return folded(call, "mul", Mul(NONE))
 
 
-def folded(call: Call, op: str, attrs: Any) -> Value:
+def folded(call: Call, op: str, attrs: Any, part: str = "") -> Value:
     """a ∘ b ∘ c …, numbers among them as constants (x * 0.5 is the same class as the layer Multiply)."""
     names = list(aligned(call))
     numbers = [a for a in call.arguments if isinstance(a, float)]
@@ -141,7 +145,7 @@ def folded(call: Call, op: str, attrs: Any) -> Value:
         raise bad_config("needs two operands")
     result = names[0]
     for index, name in enumerate(names[1:], 2):
-        result = call.emit(op, attrs, (result, name), "" if index == len(names) else f"partial{index}")
+        result = call.emit(op, attrs, (result, name), part if index == len(names) else f"partial{index}")
     shape = np.broadcast_shapes(*(widened(v.shape, top_rank(call)) for v in call.inputs))
     return Value(result, shape)
 
