@@ -29,7 +29,7 @@ SANITIZERS = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all".spl
 class CFunction:
     """One kernel to render and call.
 
-    inputs: arrays [n, ...]; outputs have the first one's type; rows: output rows when the kernel computes blocks.
+    inputs: arrays [n, ...]; outputs have the first one's type, or output_dtype; rows: output rows when the kernel computes blocks.
     """
 
     params: Any
@@ -39,6 +39,7 @@ class CFunction:
     scratch: int
     rows: int | None
     state: Mapping[str, Array] = field(default_factory=dict)  # what the kernel finds there on its first call
+    output_dtype: np.dtype[Any] | None = None
 
 
 def environment() -> jinja2.Environment:
@@ -153,7 +154,8 @@ def _case(index: int, function: CFunction) -> str:
 def _calls(index: int, function: CFunction, way: str) -> list[str]:
     arguments = [f"(const {_c_type(x)} *)(void *)in{position}" for position, x in enumerate(function.inputs)]
     starts = [sum(function.output_bytes[:i]) for i in range(len(function.output_bytes))]
-    arguments += [f"({_c_type(function.inputs[0])} *)(void *)(out + {start})" for start in starts]
+    output = C_TYPES[str(function.output_dtype or function.inputs[0].dtype)]
+    arguments += [f"({output} *)(void *)(out + {start})" for start in starts]
     arguments += [f"c{index}_{name}" for name in function.constants]
     arguments += [*function.state]
     arguments += ["scratch"] if function.scratch else []

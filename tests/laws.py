@@ -146,7 +146,7 @@ def lower_case(op: Op, case: Case) -> Lowered:
     for index, operand in enumerate(case.operands):
         made = _operand(op, case, index, operand, observed, operands)
         operands.append(replace(made, dtype=np.dtype(case.dtype)) if made.data is None else made)
-    dtype = np.dtype(case.dtype)
+    dtype = op.output_dtype or np.dtype(case.dtype)
     outputs = tuple(Operand(s, qparams, None, dtype) for s in op.infer_shapes(case.attrs, *shapes_of(case)))
     runtime = [(o, x) for o, x in zip((o for o in operands if o.data is None), inputs, strict=True)]
     integers = tuple(_mixed_integers(f"{case.id}/{i}", o, x) for i, (o, x) in enumerate(runtime))
@@ -214,7 +214,7 @@ def float_law(op: Op, case: Case, tolerance: float = 1e-5) -> None:
         for i, o in enumerate(case.operands)
     )
     shapes = op.infer_shapes(case.attrs, *shapes_of(case))
-    outs = tuple(Tensor(f"out{i}", shape, f32) for i, shape in enumerate(shapes))
+    outs = tuple(Tensor(f"out{i}", shape, op.output_dtype or f32) for i, shape in enumerate(shapes))
     interpreter = Interpreter(model_content=tiny_tflite.write_layer(codes, ins, outs, op.operand_order))
     interpreter.allocate_tensors()
     inputs = float_inputs(case)
@@ -336,4 +336,5 @@ def _c_function(op: Op, low: Lowered) -> CFunction:
         op.scratch(low.params),
         rows.count if rows else None,
         {name: state.initial for name, state in op.state(low.params).items()},
+        op.output_dtype,
     )

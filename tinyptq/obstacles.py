@@ -71,14 +71,16 @@ def dtype_obstacles(graph: Graph) -> Iterator[tuple[str, str]]:
             continue
         for name in (*node.inputs, *node.outputs):
             tensor = graph.tensors[name]
-            sentence = integer_sentence(node, tensor) if quantized else float_sentence(tensor)
+            sentence = integer_sentence(node, tensor) if quantized else float_sentence(node, tensor)
             if sentence is not None and name not in seen:
                 seen.add(name)
                 yield sentence, f"tensor '{name}' of {node.source}"
 
 
-def float_sentence(tensor: Tensor) -> str | None:
+def float_sentence(node: Node, tensor: Tensor) -> str | None:
     """What is wrong with a tensor of a float model; None when nothing is."""
+    if tensor.name in node.outputs and tensor.dtype == BY_NAME[node.op].output_dtype:
+        return None
     if tensor.dtype != FLOAT32 and tensor.qparams is not None:
         return f"tensor is quantized to {tensor.dtype} in a model that computes in floats"
     if tensor.dtype != FLOAT32:
@@ -92,7 +94,9 @@ def integer_sentence(node: Node, tensor: Tensor) -> str | None:
     """What is wrong with a tensor of a model that is already quantized; None when nothing is."""
     if tensor.dtype.kind not in "iu":
         return f"tensor is {tensor.dtype} in a model that computes in integers"
-    accepted = BY_NAME[node.op].dtypes
+    op = BY_NAME[node.op]
+    fixed = op.output_dtype if tensor.name in node.outputs else None
+    accepted = op.dtypes if fixed is None else (str(fixed),)
     if tensor.data is None and str(tensor.dtype) not in accepted:
         return f"{node.op.upper()} of {tensor.dtype} is not supported, only of {' and '.join(accepted)}"
     return None

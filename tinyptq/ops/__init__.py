@@ -5,6 +5,8 @@ from __future__ import annotations
 from tinyptq.ops import (
     abs,
     add,
+    arg_max,
+    arg_min,
     average_pool_2d,
     batch_to_space_nd,
     concatenation,
@@ -125,6 +127,8 @@ OPS: tuple[Op, ...] = (
     div.OP,
     l2_normalization.OP,
     log_softmax.OP,
+    arg_max.OP,
+    arg_min.OP,
 )
 BY_NAME = {op.name: op for op in OPS}
 BY_BUILTIN = {builtin: op for op in OPS for builtin in op.builtins}

@@ -114,6 +114,7 @@ class Op:
     constraints   predicates over (graph, node); the docstring is the error text and the row in `tinyptq ops`.
     quantization  FREE, SAME, or the fixed QParams of the output.
     dtypes        integer types its activations may have.
+    output_dtype  integer type of its outputs where it is not the inputs' (indices), else None.
     weight_axis   output-channel axis of operand 1 when it is a weight (operand 2 is then the bias), else None.
     lower         (attrs, input Operands, output Operands) -> params: scales folded, overflow proved.
     run_int       (params, integer arrays [n, ...]) -> integer array, or a tuple: what every C kernel does. With state:
@@ -148,6 +149,7 @@ class Op:
     work: Callable[[Any], Work]
     constraints: tuple[Constraint, ...] = ()
     dtypes: tuple[str, ...] = ("int8",)
+    output_dtype: np.dtype[Any] | None = None
     weight_axis: int | None = None
     constants: Callable[[Any], Mapping[str, Array]] = lambda params: {}
     scratch: Callable[[Any], int] = lambda params: 0

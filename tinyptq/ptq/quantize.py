@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from tinyptq.float_run import iterate_float
 from tinyptq.graph import Graph, Node, QParams
 from tinyptq.ops import BY_NAME
-from tinyptq.ops.base import FREE, SAME
+from tinyptq.ops.base import FREE, INT8, SAME
 from tinyptq.ptq.calibration import RANDOM_WARNING, CalibrationSet, batches
 from tinyptq.ptq.observers import MinMax, Observer, make_observer
 from tinyptq.ptq.ranges import activation_qparams, bias_choice, quantize_array, weight_choice
@@ -76,12 +76,14 @@ def choose_activations(
     groups = tied_groups(graph)
     fixed = fixed_qparams(graph, groups)
     spans = group_spans(graph, ranges, groups)
+    dtypes = {name: BY_NAME[node.op].output_dtype or INT8 for node in graph.nodes for name in node.outputs}
     choices = {}
     for name in ranges:
         low, high = spans[groups[name]]
         dictated = fixed.get(groups[name])
         qparams = dictated or activation_qparams(low, high)
-        choices[name] = ActivationChoice(low, high, qparams, "fixed by the operator" if dictated else observer)
+        reason = "fixed by the operator" if dictated else observer
+        choices[name] = ActivationChoice(low, high, qparams, reason, dtypes.get(name, INT8))
     return choices
 
 
