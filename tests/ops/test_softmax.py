@@ -39,10 +39,21 @@ CASES = (
     Case("fine", Softmax(), ((1, 30),), "all exponentials near one", spread=0.001),
     Case("511", Softmax(), ((1, 511),), "the longest row of equals for which TFLite's shift is defined"),
 )
+INT16 = tuple(
+    Case(
+        f"int16-{scale}-{depth}",
+        Softmax(beta),
+        ((1, 3, depth),),
+        "two tables of 513 entries",
+        qparams={0: per_tensor(scale), "output": per_tensor(2.0**-15)},
+        dtype="int16",
+    )
+    for scale, beta, depth in ((0.0006, 1.0, 2), (0.0003, 0.5, 10), (1e-5, 2.0, 300), (0.1, 1.0, 300), (1e-7, 1.0, 7))
+)
 LONG = Case("4095", Softmax(), ((1, 4095),), "the longest row whose sum fits Q12.19")
 
 
-def lowered(scale: float, depth: int) -> softmax.SoftmaxInt8:
+def lowered(scale: float, depth: int) -> softmax.SoftmaxInt:
     shape = (1, depth)
     return softmax.lower(Softmax(), (Operand(shape, per_tensor(scale)),), (Operand(shape, per_tensor(1 / 256, -128)),))
 
@@ -60,7 +71,7 @@ def test_float_equals_litert(case: Case) -> None:
     float_law(softmax.OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *INT16))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(softmax.OP, case)
 
@@ -71,7 +82,7 @@ def test_integers_stay_near_float(case: Case) -> None:
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(softmax.OP, (*CASES, LONG), tmp_path)
+    c_law(softmax.OP, (*CASES, *INT16, LONG), tmp_path)
 
 
 @settings(deadline=None, max_examples=40)

@@ -18,7 +18,7 @@ from tinyptq.fixedpoint import (
 from tinyptq.graph import Array, QParams, Shape
 from tinyptq.ops import softmax
 from tinyptq.ops.base import Op, Operand, TfliteCode, TfliteOperator, elements
-from tinyptq.ops.softmax import SUM_BITS, Softmax, SoftmaxInt8, has_channels
+from tinyptq.ops.softmax import SUM_BITS, Softmax, SoftmaxInt, has_channels
 from tinyptq.ops.transcendental import one_over_one_plus, saturating_shift_left
 from tinyptq.program import Work
 
@@ -48,7 +48,7 @@ class LogSoftmaxInt8:
     floor = max(lowest, MBQM(log Σe − 2^31, reverse_multiplier, reverse_shift)).
     """
 
-    exponential: SoftmaxInt8  # its multiplier, shift and table; beta is 1
+    exponential: SoftmaxInt  # its multiplier, shift and table; beta is 1
     reverse_multiplier: int
     reverse_shift: int
 

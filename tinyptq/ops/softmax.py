@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from tinyptq.errors import TinyptqError
 from tinyptq.fixedpoint import (
     INT32_MAX,
     quantize_multiplier,
@@ -15,7 +17,7 @@ from tinyptq.fixedpoint import (
     wrap32,
 )
 from tinyptq.graph import Array, Graph, Node, QParams, Shape
-from tinyptq.ops import transcendental
+from tinyptq.ops import softmax_int16, transcendental
 from tinyptq.ops.base import Op, Operand, TfliteCode, TfliteOperator, elements
 from tinyptq.ops.lookup import input_radius, require_left_shift
 from tinyptq.program import Work
@@ -34,9 +36,12 @@ class Softmax:
 
 
 @dataclass(frozen=True, eq=False)
-class SoftmaxInt8:
-    """y = RDBPOT(e · (1 / Σe), 31 − 8) − 128 with e = exp((x − max) · s · beta) in Q0.31; 0 below difference_min."""
+class SoftmaxInt:
+    """int8: y = RDBPOT(e · (1 / Σe), 31 − 8) − 128 with e = exp((x − max) · s · beta) in Q0.31; 0 below difference_min.
+    int16: two tables, see softmax_int16; multiplier and shift bring x − max to steps of 10 / 65535.
+    """
 
+    dtype: str  # of input and output
     shape: Shape
     beta: float  # for the exported file only
     multiplier: int
@@ -74,8 +79,8 @@ def read_tflite(operator: TfliteOperator) -> Softmax:
     return Softmax(float(operator.options.Beta())) if operator.options else Softmax()
 
 
-def write_tflite(params: SoftmaxInt8) -> tuple[TfliteCode, ...]:
-    return (TfliteCode("SOFTMAX", "SoftmaxOptions", {"Beta": params.beta}, version=2),)
+def write_tflite(params: SoftmaxInt) -> tuple[TfliteCode, ...]:
+    return (TfliteCode("SOFTMAX", "SoftmaxOptions", {"Beta": params.beta}, version=3),)
 
 
 def infer_shapes(attrs: Softmax, x: Shape) -> tuple[Shape, ...]:
@@ -99,15 +104,30 @@ def positive_beta(graph: Graph, node: Node) -> bool:
     return bool(node.attrs.beta > 0)
 
 
-def lower(attrs: Softmax, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> SoftmaxInt8:
+def lower(attrs: Softmax, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> SoftmaxInt:
+    return lower_int16(attrs, inputs[0]) if inputs[0].dtype == np.int16 else lower_int8(attrs, inputs[0])
+
+
+def lower_int16(attrs: Softmax, x: Operand) -> SoftmaxInt:
+    """Multiplier beta · s_in / (10 / 65535), in double. Source: TFLite Micro SoftmaxPrepare."""
+    beta = float(np.float32(attrs.beta))
+    steps = softmax_int16.LOWEST_EXPONENT / softmax_int16.DIFFERENCE_STEPS
+    multiplier, shift = quantize_multiplier(float(x.qparams.scale[0]) * beta / steps)
+    if shift > softmax_int16.MAX_SHIFT:
+        raise TinyptqError("scale-out-of-range", f"scale {float(x.qparams.scale[0]):.3g} is too coarse for int16 softmax")
+    return SoftmaxInt("int16", x.shape, beta, multiplier, shift, 0)
+
+
+def lower_int8(attrs: Softmax, x: Operand) -> SoftmaxInt:
     """Multiplier beta · s_in · 2^26, in double, within int32. Source: TFLite PreprocessSoftmaxScaling."""
-    qparams = inputs[0].qparams
+    qparams = x.qparams
     beta = float(np.float32(attrs.beta))
     real = min(beta * float(qparams.scale[0]) * 2.0 ** (31 - DIFFERENCE_BITS), float(INT32_MAX))
     multiplier, shift = quantize_multiplier(real)
     require_left_shift(shift - 1, qparams)  # TFLite demands a multiplier above one
-    return SoftmaxInt8(
-        shape=inputs[0].shape,
+    return SoftmaxInt(
+        dtype="int8",
+        shape=x.shape,
         beta=beta,
         multiplier=multiplier,
         shift=shift,
@@ -115,8 +135,10 @@ def lower(attrs: Softmax, inputs: tuple[Operand, ...], outputs: tuple[Operand, .
     )
 
 
-def run_int(params: SoftmaxInt8, x: Array) -> Array:
-    """Source: TFLite reference_ops Softmax; a share of 1/512 or less is 0 where TFLite's shift is undefined."""
+def run_int(params: SoftmaxInt, x: Array) -> Array:
+    """int8: TFLite reference_ops Softmax; a share of 1/512 or less is 0 where TFLite's shift is undefined."""
+    if params.dtype == "int16":
+        return softmax_int16.softmax(x, params.multiplier, params.shift)
     difference = x.max(axis=-1, keepdims=True).astype(np.int16) - x
     exponential = params.exponentials.astype(np.int64)[difference]
     total = rounding_divide_by_power_of_two(params.exponentials.astype(np.int64), SUM_BITS)[difference]
@@ -137,8 +159,15 @@ def fixed_point_reciprocal(total: Array) -> tuple[Array, Array]:
     return transcendental.one_over_one_plus(fraction), SUM_BITS + 31 - OUTPUT_BITS - leading_zeros
 
 
-def work(params: SoftmaxInt8) -> Work:
-    return Work(0, params.exponentials.nbytes, 2 * elements(params.shape))
+def constants(params: SoftmaxInt) -> Mapping[str, Array]:
+    if params.dtype == "int16":
+        return {"exponentials": softmax_int16.EXPONENTIAL, "reciprocals": softmax_int16.RECIPROCAL}
+    return {"exponentials": params.exponentials}
+
+
+def work(params: SoftmaxInt) -> Work:
+    table_bytes = sum(table.nbytes for table in constants(params).values())
+    return Work(0, table_bytes, 2 * elements(params.shape) * np.dtype(params.dtype).itemsize)
 
 
 OP = Op(
@@ -146,7 +175,7 @@ OP = Op(
     summary="softmax over the last axis",
     builtins=("SOFTMAX",),
     attrs=Softmax,
-    params=SoftmaxInt8,
+    params=SoftmaxInt,
     operands=1,
     read_tflite=read_tflite,
     write_tflite=write_tflite,
@@ -156,6 +185,7 @@ OP = Op(
     quantization=QParams.per_tensor(1 / 256, -128),
     lower=lower,
     run_int=run_int,
-    constants=lambda params: {"exponentials": params.exponentials},
+    dtypes=("int8", "int16"),
+    constants=constants,
     work=work,
 )
