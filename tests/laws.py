@@ -309,7 +309,7 @@ def file_law(op: Op, case: Case) -> None:
 def c_law(op: Op, cases: Sequence[Case], folder: Path, template: str | None = None) -> None:
     """The C template = run_int for all cases in one compilation, under ASan and UBSan, whole and by row blocks."""
     lowered = [lower_case(op, case) for case in cases]
-    functions = [_c_function(op, low) for low in lowered]
+    functions = [c_function(op, low) for low in lowered]
     outputs = run_c(template or f"kernels/{op.name}/portable.c.j2", functions, folder)
     for case, low, ways in zip(cases, lowered, outputs, strict=True):
         expected = run_lowered(op, low, low.inputs)
@@ -317,7 +317,7 @@ def c_law(op: Op, cases: Sequence[Case], folder: Path, template: str | None = No
             assert_same_bytes(expected, np.frombuffer(way, expected.dtype).reshape(expected.shape), case)
 
 
-def _c_function(op: Op, low: Lowered) -> CFunction:
+def c_function(op: Op, low: Lowered) -> CFunction:
     waiting = iter(low.inputs)
     buffers: list[Array] = []
     for operand in low.operands:

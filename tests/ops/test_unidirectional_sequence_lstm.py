@@ -33,12 +33,13 @@ def case(
     clip: float = 0.0,
     size: float = 0.5,
     forced: dict[int | str, QParams] | None = None,
+    count: int = 6,
 ) -> Case:
     weights = [draw(f"{name}/w{i}", units, depth) * np.float32(size) for i in range(4)]
     recurrent = [draw(f"{name}/r{i}", units, units) * np.float32(size) for i in range(4)]
     biases = [draw(f"{name}/b{i}", units) for i in range(4)]
     operands: list[Shape | Array] = [(1, steps, depth), *weights, *recurrent, *biases]
-    return Case(name, UnidirectionalSequenceLstm(stateful, clip, power), tuple(operands), why, forced or {})
+    return Case(name, UnidirectionalSequenceLstm(stateful, clip, power), tuple(operands), why, forced or {}, count=count)
 
 
 def quantized(x: QParams, output: QParams) -> dict[int | str, QParams]:
@@ -46,7 +47,8 @@ def quantized(x: QParams, output: QParams) -> dict[int | str, QParams]:
 
 
 CASES = (
-    case("mnist", 28, 28, 20, "the shape of TFLM's example", size=0.2),
+    case("mnist", 28, 28, 20, "the shape of TFLM's example", size=0.2, count=12),
+    case("wide", 20, 90, 40, "sums so long that the last bits of the multipliers show", size=0.1, count=40),
     case("one", 1, 1, 1, "the smallest; one step a run is streaming"),
     case("coarse", 9, 5, 7, "a cell state of scale 2^-9", power=-9),
     case("fine", 9, 5, 7, "of scale 2^-14: the table's argument is shifted right, the state saturates", power=-14),
@@ -147,7 +149,7 @@ def test_calibration_finds_the_cell_states_range() -> None:
 
 
 def test_refusals() -> None:
-    fitting = CASES[2].operands
+    fitting = next(c for c in CASES if c.id == "coarse").operands
     attrs = UnidirectionalSequenceLstm()
     assert broken(OP, attrs, *fitting) == []
     assert broken(OP, attrs, (1, 9, 4), *fitting[1:]) == ["three_axes"]

@@ -15,7 +15,7 @@ from tinyptq.frontend.flatbuffer import (
     require,
     vector,
 )
-from tinyptq.frontend.tflite_tensors import Operands, read_tensors
+from tinyptq.frontend.tflite_tensors import KEPT, Operands, read_tensors
 from tinyptq.graph import Graph, Node, Tensor, check_graph, rebuild
 from tinyptq.obstacles import Foreign
 from tinyptq.ops import BY_BUILTIN
@@ -85,9 +85,13 @@ def refusal(operator: TfliteOperator, op: Op | None, oddities: dict[str, str]) -
     """Why the operator cannot be read, None when it can be tried."""
     if op is None:
         return "no such operator here"
+    own = {tensor.name for tensor in own_operands(operator, op) if tensor is not None}
     for tensor in (*operator.inputs, *operator.outputs):
-        if tensor is not None and tensor.name in oddities:
-            return f"tensor '{tensor.name}' has {oddities[tensor.name]}"
+        if tensor is None or tensor.name not in oddities:
+            continue
+        if oddities[tensor.name] == KEPT and op.run_state is not None and tensor.name not in own:
+            continue  # the operator's own state: params say how it begins
+        return f"tensor '{tensor.name}' has {oddities[tensor.name]}"
     return None
 
 

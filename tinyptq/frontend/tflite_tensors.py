@@ -28,6 +28,7 @@ DTYPES = {
         "FLOAT16 FLOAT32 FLOAT64 INT8 INT16 INT32 INT64 UINT8 UINT16 UINT32 UINT64 BOOL COMPLEX64 COMPLEX128".split()
     )
 }
+KEPT = "state kept between runs"
 NO_DTYPE = np.dtype("V1")  # a type NumPy lacks; its operators are refused by name
 MAX_ELEMENTS = 1 << 28
 MAX_NAME = 1 << 14
@@ -159,7 +160,7 @@ def oddity(table: Any, is_input: bool) -> str | None:
     if table.Sparsity() is not None:
         return "sparse storage"
     if table.IsVariable():
-        return "state kept between runs"
+        return KEPT
     if 0 in read_shape(table):
         return "no elements"
     signature = vector(table.ShapeSignatureAsNumpy(), MAX_RANK, "axes")

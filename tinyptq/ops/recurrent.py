@@ -43,11 +43,11 @@ def round_gates(
     return (*rounded, *again, *added)
 
 
-def round_weights(weights: Array, bias: float) -> tuple[Array, QParams]:
-    """One scale for all, large enough that a bias (in units of the input's scale) stays within 30 bits."""
-    scale = np.float32(max(float(np.abs(weights).max(initial=0.0)) / 127.0, bias / LARGEST_BIAS, 1e-30))
-    values = np.clip(round_half_away_array(weights.astype(np.float64) / float(scale)), -127, 127)
-    return values.astype(np.int8), QParams.per_tensor(float(scale))
+def round_weights(weights: Array, bias: float, limit: int = 127) -> tuple[Array, QParams]:
+    """int8, or int16 for limit 32767. One scale, so large that a bias, in units of the input's, stays below 2^29."""
+    scale = np.float32(max(float(np.abs(weights).max(initial=0.0)) / limit, bias / LARGEST_BIAS, 1e-30))
+    values = np.clip(round_half_away_array(weights.astype(np.float64) / float(scale)), -limit, limit)
+    return values.astype(np.int8 if limit == 127 else np.int16), QParams.per_tensor(float(scale))
 
 
 def round_bias(bias: Array, scale: Array) -> tuple[Array, QParams]:
