@@ -18,8 +18,8 @@ from tinyptq.fixedpoint import (
 from tinyptq.graph import Array, QParams, Shape
 from tinyptq.ops import softmax
 from tinyptq.ops.base import Op, Operand, TfliteCode, TfliteOperator, elements
-from tinyptq.ops.softmax import SUM_BITS, Softmax, SoftmaxInt, has_channels
-from tinyptq.ops.transcendental import one_over_one_plus, saturating_shift_left
+from tinyptq.ops.softmax import DIFFERENCE_BITS, SUM_BITS, Softmax, has_channels
+from tinyptq.ops.transcendental import exp_on_negative_values, one_over_one_plus, saturating_shift_left
 from tinyptq.program import Work
 
 OUTPUT_SHIFT = 22  # Q5.26 to the output's steps of 2^−4
@@ -48,32 +48,37 @@ class LogSoftmaxInt8:
     floor = max(lowest, MBQM(log Σe − 2^31, reverse_multiplier, reverse_shift)).
     """
 
-    exponential: SoftmaxInt  # its multiplier, shift and table; beta is 1
+    shape: Shape
+    multiplier: int  # of x − max, to Q5.26
+    shift: int
+    difference_min: int
     reverse_multiplier: int
     reverse_shift: int
 
     @property
-    def shape(self) -> Shape:
-        return self.exponential.shape
-
-    @property
     def depth(self) -> int:
-        return self.exponential.depth
+        return self.shape[-1]
 
     @property
     def rows(self) -> int:
-        return self.exponential.rows
+        return elements(self.shape[:-1])
 
     @property
     def lowest(self) -> int:
         """x − max at and below which d leaves Q5.26."""
-        return self.exponential.difference_min - 1
+        return self.difference_min - 1
 
     @cached_property
     def exponentials(self) -> Array:
         """exp((x − max) · s) in Q12.19 for max − x = 0 … 255. int32 [256]"""
-        wide = self.exponential.exponentials.astype(np.int64)
-        return rounding_divide_by_power_of_two(wide, SUM_BITS).astype(np.int32)
+        difference = -np.arange(256, dtype=np.int64)
+        exponential = exp_on_negative_values(self.rescaled(difference), DIFFERENCE_BITS)
+        inside = np.where(difference >= self.difference_min, exponential, 0)
+        return rounding_divide_by_power_of_two(inside, SUM_BITS).astype(np.int32)
+
+    def rescaled(self, difference: Array) -> Array:
+        """x − max in Q5.26, as far as it reaches."""
+        return multiply_by_quantized_multiplier(np.maximum(difference, self.difference_min), self.multiplier, self.shift)
 
 
 def read_tflite(operator: TfliteOperator) -> LogSoftmax:
@@ -96,23 +101,19 @@ def run_float(attrs: LogSoftmax, x: Array) -> Array:
 
 def lower(attrs: LogSoftmax, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> LogSoftmaxInt8:
     """The reverse multiplier brings a Q5.26 back to input steps. Source: TFLite PreprocessLogSoftmaxScalingExp."""
-    exponential = softmax.lower(Softmax(), inputs, outputs)
-    multiplier, shift = quantize_multiplier((1 << (31 - exponential.shift)) / exponential.multiplier)
-    return LogSoftmaxInt8(exponential, multiplier, shift)
+    share = softmax.lower(Softmax(), inputs, outputs)
+    reverse = quantize_multiplier((1 << (31 - share.shift)) / share.multiplier)
+    return LogSoftmaxInt8(share.shape, share.multiplier, share.shift, share.difference_min, *reverse)
 
 
 def run_int(params: LogSoftmaxInt8, x: Array) -> Array:
     """Source: TFLite reference_ops LogSoftmax, int8."""
-    exponential = params.exponential
     difference = x.astype(np.int64) - x.max(axis=-1, keepdims=True)
     total = params.exponentials.astype(np.int64)[-difference].sum(axis=-1, keepdims=True)
     log_total = logarithm(total)
     reach = multiply_by_quantized_multiplier(log_total + INT32_MIN, params.reverse_multiplier, params.reverse_shift)
     floor = np.maximum(params.lowest, reach)
-    scaled = multiply_by_quantized_multiplier(
-        np.maximum(difference, exponential.difference_min), exponential.multiplier, exponential.shift
-    )
-    y = rounding_divide_by_power_of_two(scaled - log_total, OUTPUT_SHIFT) + OUTPUT_ZERO_POINT
+    y = rounding_divide_by_power_of_two(params.rescaled(difference) - log_total, OUTPUT_SHIFT) + OUTPUT_ZERO_POINT
     return np.where(difference > floor, np.clip(y, -128, 127), -128).astype(np.int8)
 
 
