@@ -65,4 +65,5 @@ def softmax(x: Array, multiplier: int, shift: int) -> Array:
     shifted = ((total << (31 - bits)) + (1 << 13)) >> 14  # [2^16, 2^17]: 1 + fraction in Q1.16
     reciprocal = look_up(RECIPROCAL, np.clip(shifted - (1 << 15) - (1 << 16), INT16_MIN, INT16_MAX))
     share = (exponential * reciprocal + (np.int64(1) << (bits - 2))) >> (bits - 1)
-    return np.clip(share, 0, INT16_MAX).astype(np.int16)
+    limited: Array = np.clip(share, 0, INT16_MAX).astype(np.int16)
+    return limited
