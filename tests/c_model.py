@@ -15,7 +15,8 @@ import pytest
 
 from tests.c_harness import SANITIZERS, WARNINGS
 from tinyptq.board import load_board
-from tinyptq.emit.c import emit_c, io_layout
+from tinyptq.emit.c import emit_c
+from tinyptq.emit.ports import io_layout
 from tinyptq.graph import Array
 from tinyptq.output import write_files
 from tinyptq.plan.check import require_sound

@@ -15,7 +15,8 @@ from tests.c_harness import WARNINGS
 from tests.c_model import run_c_model
 from tests.programs import chain_program, random_inputs
 from tinyptq.board import board_names, load_board
-from tinyptq.emit.c import emit_c, io_layout
+from tinyptq.emit.c import emit_c
+from tinyptq.emit.ports import io_layout
 from tinyptq.emit.render import c_array, c_comment, c_int, c_list, tidy
 from tinyptq.names import c_identifier
 from tinyptq.output import write_files

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinyptq.board import Board
-from tinyptq.emit.c import io_layout
+from tinyptq.emit.ports import io_layout
 from tinyptq.errors import EXIT_MISMATCH, TinyptqError
 from tinyptq.graph import Array
 from tinyptq.program import Program

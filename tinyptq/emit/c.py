@@ -10,16 +10,16 @@ import numpy as np
 
 from tinyptq import resources
 from tinyptq.board import Board
-from tinyptq.emit.render import CTYPES, c_list, render
-from tinyptq.graph import Array, QParams, Shape
+from tinyptq.emit.ports import argument_name, glue_arguments, io_layout, ports, run_signature, unread
+from tinyptq.emit.render import CTYPES, c_list, dimensions, render, shortest
+from tinyptq.graph import Array, QParams
 from tinyptq.kernels.base import Kernel
 from tinyptq.ops import BY_NAME
 from tinyptq.plan.types import Plan, Slot
-from tinyptq.program import Layer, Program, Value
+from tinyptq.program import Layer, Program
 from tinyptq.version import RUNTIME_VERSION, VERSION
 
 RUNTIME_HEADERS = ("tq_math.h", "tq_memory.h", "tq_trace.h")
-IO_ALIGNMENT = 16
 
 
 @dataclass(frozen=True)
@@ -44,32 +44,6 @@ class Constant:
     @property
     def shape(self) -> str:
         return dimensions(self.data.shape)
-
-
-@dataclass(frozen=True)
-class Port:
-    """A program input or output as the header describes it."""
-
-    role: str
-    label: str
-    macro: str
-    title: str
-    dtype: str
-    shape: str
-    size: int
-    size_bytes: int
-    scale: str
-    zero_point: int
-
-    @property
-    def ctype(self) -> str:
-        return CTYPES[self.dtype]
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        """Smallest and largest value of the type."""
-        info = np.iinfo(self.dtype)
-        return int(info.min), int(info.max)
 
 
 @dataclass(frozen=True)
@@ -112,6 +86,7 @@ def emit_c(program: Program, plan: Plan, board: Board) -> dict[str, str]:
         "ports": (*inputs, *outputs),
         "inputs": inputs,
         "outputs": outputs,
+        "unread": unread(program, inputs),
         "states": state_fields(program),
         "signature": run_signature(program, inputs, outputs),
         "constants": tuple(constants.values()),
@@ -271,60 +246,6 @@ def pointer(program: Program, plan: Plan, name: str) -> str:
     return address if value.dtype == np.int8 else f"({CTYPES[str(value.dtype)]} *)(void *){address}"
 
 
-def ports(program: Program, names: tuple[str, ...], role: str) -> tuple[Port, ...]:
-    result = []
-    for index, name in enumerate(names):
-        value: Value = program.values[name]
-        assert value.qparams is not None
-        label = argument_name(role, index, len(names))
-        result.append(
-            Port(
-                role=role,
-                label=label,
-                macro=f"{program.name.upper()}_{label.upper()}",
-                title=name,
-                dtype=str(value.dtype),
-                shape=dimensions(value.shape),
-                size=int(np.prod(value.shape, dtype=np.int64)),
-                size_bytes=value.size_bytes,
-                scale=c_float(float(value.qparams.scale[0])),
-                zero_point=int(value.qparams.zero_point[0]),
-            )
-        )
-    return tuple(result)
-
-
-def run_signature(program: Program, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> str:
-    state = (f"{program.name}_state *state",) if state_fields(program) else ()
-    reads = [f"const {CTYPES[p.dtype]} {p.label}[{p.macro}_SIZE]" for p in inputs]
-    writes = [f"{CTYPES[p.dtype]} {p.label}[{p.macro}_SIZE]" for p in outputs]
-    return ", ".join((*state, *reads, *writes))
-
-
-def glue_arguments(program: Program, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> str:
-    arguments = ["&tq_model_state"] if state_fields(program) else []
-    for buffer, group, const in (("inputs", inputs, "const "), ("outputs", outputs, "")):
-        offsets, _ = io_layout([p.size_bytes for p in group])
-        for port, offset in zip(group, offsets, strict=True):
-            cast = "" if port.dtype == "int8" else f"({const}{CTYPES[port.dtype]} *)({const}void *)"
-            arguments.append(f"{cast}&{buffer}[{offset}]")
-    return ", ".join(arguments)
-
-
-def io_layout(sizes: list[int]) -> tuple[list[int], int]:
-    """(offset of each buffer, rounded up to 16; total bytes) of several tensors in one buffer."""
-    offsets, end = [], 0
-    for size in sizes:
-        start = -(-end // IO_ALIGNMENT) * IO_ALIGNMENT
-        offsets.append(start)
-        end = start + size
-    return offsets, end
-
-
-def argument_name(role: str, index: int, count: int) -> str:
-    return role if count == 1 else f"{role}{index}"
-
-
 def layer_function(layer: Layer, index: int) -> str:
     return f"layer{index}_{layer.op}"
 
@@ -335,20 +256,6 @@ def value_ctype(program: Program, name: str) -> str:
 
 def place_text(slot: Slot | None) -> str:
     return f"arena [{slot.offset}, {slot.offset + slot.size})" if slot else ""
-
-
-def dimensions(shape: Shape) -> str:
-    return "x".join(str(d) for d in shape)
-
-
-def shortest(value: float) -> str:
-    """The shortest decimal that reads back as the same float32."""
-    return str(np.float32(value))
-
-
-def c_float(value: float) -> str:
-    text = shortest(value)
-    return f"{text}f" if any(c in text for c in ".en") else f"{text}.0f"
 
 
 def weights_bytes(program: Program, plan: Plan) -> int:

@@ -8,10 +8,11 @@ from functools import cache
 from typing import Any
 
 import jinja2
+import numpy as np
 
 from tinyptq import resources
 from tinyptq.errors import printable
-from tinyptq.graph import Array
+from tinyptq.graph import Array, Shape
 
 LINE_WIDTH = 100
 CTYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "uint8": "uint8_t", "uint16": "uint16_t"}
@@ -44,6 +45,20 @@ def c_int(value: int) -> str:
     if number == -(2**31):
         return "(-2147483647 - 1)"
     return f"({number})" if number < 0 else str(number)
+
+
+def shortest(value: float) -> str:
+    """The shortest decimal that reads back as the same float32."""
+    return str(np.float32(value))
+
+
+def c_float(value: float) -> str:
+    text = shortest(value)
+    return f"{text}f" if any(c in text for c in ".en") else f"{text}.0f"
+
+
+def dimensions(shape: Shape) -> str:
+    return "x".join(str(d) for d in shape)
 
 
 def c_array(values: Array) -> str:
