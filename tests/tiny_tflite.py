@@ -49,7 +49,7 @@ def write_layer(
         wiring.append((code, [operands[0], *extra], [len(tensors) - 1]))
         operands[0] = len(tensors) - 1
     run_time = [i for i, tensor in enumerate(inputs) if tensor.data is None]
-    return _model(tensors, wiring, run_time, results)
+    return model_bytes(tensors, wiring, run_time, results)
 
 
 def _add_operands(code: TfliteCode, tensors: list[Tensor], is_float: bool) -> list[int]:
@@ -97,7 +97,7 @@ def _read_tensor(model: bytes, entry: Any) -> Tensor:
     return Tensor(entry.Name().decode(), shape, dtype, data, qparams)
 
 
-def _model(tensors: list[Tensor], wiring: list[Any], inputs: list[int], outputs: list[int]) -> bytes:
+def model_bytes(tensors: list[Tensor], wiring: list[Any], inputs: list[int], outputs: list[int]) -> bytes:
     b = flatbuffers.Builder(4096)
     buffers = [_buffer(b, None), *(_buffer(b, t.data) for t in tensors)]
     entries = [_tensor(b, t, i + 1) for i, t in enumerate(tensors)]

@@ -37,9 +37,16 @@ def iterate_float(graph: Graph, inputs: Mapping[str, Array]) -> Iterator[tuple[s
 
 
 def run_node(graph: Graph, node: Node, live: Mapping[str, Array]) -> tuple[Array, ...]:
+    """The outputs of one node; a result that is not finite has no range, and ends here."""
     operands = [live[name] if name in live else constant(graph, name) for name in node.inputs]
-    results = BY_NAME[node.op].run_float(node.attrs, *operands)
-    return tuple(np.asarray(r, np.float32) for r in (results if isinstance(results, tuple) else (results,)))
+    with np.errstate(all="ignore"):
+        found = BY_NAME[node.op].run_float(node.attrs, *operands)
+        results = tuple(np.asarray(r, np.float32) for r in (found if isinstance(found, tuple) else (found,)))
+    if not all(np.isfinite(result).all() for result in results):
+        message = f"{node.op} yields infinity or not-a-number on these inputs"
+        hint = "its float results must be finite: check the weights, or give other samples"
+        raise TinyptqError("not-finite", message, where=node.source, hint=hint)
+    return results
 
 
 def constant(graph: Graph, name: str) -> Array:

@@ -53,6 +53,11 @@ def require_supported(graph: Graph) -> Graph:
 
 def boundary_obstacles(graph: Graph) -> Iterator[tuple[str, str]]:
     """(what, where) at the graph's inputs and outputs."""
+    if not graph.inputs:
+        yield "the model has no input", "its outputs are constants"
+    for role, names in (("input", graph.inputs), ("output", graph.outputs)):
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield f"one tensor is listed as {role} more than once", f"{role} '{name}'"
     for name in graph.inputs:
         shape = graph.tensors[name].shape
         if not shape or shape[0] != 1:
