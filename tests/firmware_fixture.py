@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import sys
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ def built(name: str) -> Built:
     board = load_board(name)
     require_tools(board)
     folder = write_folder(board, Path(mkdtemp(prefix="tinyptq-test-")))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Built(board, folder, compile_firmware(board, folder))
 
 

@@ -35,8 +35,11 @@ def new_folder(directory: Path) -> Iterator[Path]:
         yield partial
         require_replaceable(directory)
         replace(directory, partial)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
+        if isinstance(error, OSError):
+            place, cause = str(error.filename or directory), error.strerror or error
+            raise TinyptqError("bad-output", f"cannot finish the build: {cause}", where=place) from error
         raise
 
 
