@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from tests.laws import Case, c_law, draw, file_law, float_law, int_law, parametrize, step_law
+from tests.laws import (
+    Case,
+    Lowered,
+    c_law,
+    draw,
+    file_law,
+    float_law,
+    int8_model,
+    int_law,
+    parametrize,
+    run_tflm,
+    step_law,
+)
 from tests.ops.refusals import broken, sentences
+from tinyptq.fixedpoint import quantize_multiplier
 from tinyptq.graph import QParams
 from tinyptq.ops import fully_connected
 from tinyptq.ops.activation import RELU, RELU6
@@ -24,8 +39,8 @@ def case(name: str, shape: tuple[int, ...], out: int, depth: int, attrs: FullyCo
 
 CASES = (
     case("channel", (1, 17), 10, 17, FullyConnected(), "a scale per output: product in double"),
-    case("tensor", (1, 17), 10, 17, FullyConnected(RELU), "one weight scale: product in float32"),
-    case("tensor-2", (1, 64), 33, 64, FullyConnected(RELU6), "another float32 product"),
+    case("tensor", (1, 17), 10, 17, FullyConnected(RELU), "one weight scale: product in double"),
+    case("tensor-2", (1, 64), 33, 64, FullyConnected(RELU6), "ReLU6 on top"),
     case("tensor-3", (1, 5), 3, 5, FullyConnected(), "and another"),
     case("image", (1, 2, 3, 4), 5, 24, FullyConnected(), "an image is flattened"),
     case("last-axis", (1, 6, 4), 5, 4, FullyConnected(keep_dims=True), "Keras Dense on a sequence"),
@@ -45,16 +60,31 @@ def test_on_paper() -> None:
     assert fully_connected.run_int(params, np.array([[4, 0]], np.int8)).tolist() == [[-2]]
 
 
-def test_one_weight_scale_is_multiplied_in_float32() -> None:
-    """0.1f · 0.3f is 0.030000001192… in float32 and 0.030000001639… in double: different multipliers."""
-    scale = np.array([0.3], np.float32)
-    x, out = Operand((1, 1), QParams.per_tensor(0.1)), Operand((1, 1), QParams.per_tensor(1.0))
-    weights = np.ones((1, 1), np.int8)
-    one, _ = fully_connected.multipliers(x, Operand((1, 1), QParams(scale, np.zeros(1, np.int32)), weights), out)
-    each, _ = fully_connected.multipliers(x, Operand((1, 1), QParams(scale, np.zeros(1, np.int32), 0), weights), out)
-    assert int(one[0]) == round(float(np.float32(0.1) * np.float32(0.3)) * 2**36)
-    assert int(each[0]) == round(float(np.float32(0.1)) * float(np.float32(0.3)) * 2**36)
-    assert one[0] != each[0]
+@pytest.mark.parametrize("axis", [None, 0])
+def test_scales_are_multiplied_in_double(axis: int | None) -> None:
+    """Biases next to the edge between two outputs: a multiplier off by 10^-8 puts many on the wrong side.
+
+    So TFLM multiplies in double, with one weight scale as with one per channel (its sources once did in float32).
+    """
+    scale_x, scale_w, scale_y = (float(np.float32(s)) for s in (0.77, 0.83, 0.77 * 0.83 / 1.7e-7))
+    multiplier, shift = quantize_multiplier(scale_x * scale_w / scale_y)
+    edges = (np.arange(5, 120) + 0.5) * 2.0 ** (31 - shift) / multiplier
+    bias = np.concatenate([np.floor(edges), np.ceil(edges)]).astype(np.int32)
+    count = 1 if axis is None else len(bias)
+    weight_scale = QParams(np.full(count, scale_w, np.float32), np.zeros(count, np.int32), axis)
+    operands = (
+        Operand((1, 1), QParams.per_tensor(scale_x)),
+        Operand((len(bias), 1), weight_scale, np.zeros((len(bias), 1), np.int8)),
+        Operand(bias.shape, QParams.per_tensor(scale_x * scale_w), bias),
+    )
+    output = Operand((1, len(bias)), QParams.per_tensor(scale_y))
+    params = fully_connected.lower(FullyConnected(), operands, (output,))
+    low = Lowered(params, operands, (output,), (np.zeros((1, 1), np.int8),))
+    found = run_tflm(int8_model(OP, low), low)
+    assert np.array_equal(found, fully_connected.run_int(params, low.inputs[0]))
+    single, _ = quantize_multiplier(float(np.float32(scale_x) * np.float32(scale_w)) / scale_y)
+    off = replace(params, multiplier=np.full_like(params.multiplier, single))
+    assert not np.array_equal(found, fully_connected.run_int(off, low.inputs[0]))
 
 
 @parametrize(CASES)

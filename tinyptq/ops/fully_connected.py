@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyptq.fixedpoint import quantize_multipliers
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops.activation import NONE, Clamp, integer_bounds, read_clamp, tflite_code
 from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator, elements
@@ -113,7 +112,7 @@ def lower(attrs: FullyConnected, inputs: tuple[Operand, ...], outputs: tuple[Ope
     assert weight.data is not None
     bias = rest[0].data if rest else np.zeros(len(weight.data), np.int32)
     assert bias is not None
-    multiplier, shift = multipliers(x, weight, outputs[0])
+    multiplier, shift = channel_multipliers(x, weight, outputs[0], weight.shape[0])
     prove_no_overflow(accumulator_bound(weight.data, bias, 0), shift)
     low, high = integer_bounds(attrs.activation, outputs[0].qparams)
     return FullyConnectedInt8(
@@ -130,18 +129,6 @@ def lower(attrs: FullyConnected, inputs: tuple[Operand, ...], outputs: tuple[Ope
         multiplier=multiplier,
         shift=shift,
     )
-
-
-def multipliers(x: Operand, weight: Operand, output: Operand) -> tuple[Array, Array]:
-    """s_in · s_w / s_out: product in double per channel, but in float32 when the weights have one scale.
-
-    Source: TFLite PopulateConvolutionQuantizationParams and GetQuantizedConvolutionMultiplier.
-    """
-    if weight.qparams.axis is not None:
-        return channel_multipliers(x, weight, output, weight.shape[0])
-    product = np.float32(x.qparams.scale[0]) * np.float32(weight.qparams.scale[0])
-    real = float(product) / float(output.qparams.scale[0])
-    return quantize_multipliers(np.full(weight.shape[0], real))
 
 
 def run_int(params: FullyConnectedInt8, x: Array) -> Array:
