@@ -17,6 +17,7 @@ from tinyptq.ops.add import Add
 from tinyptq.ops.average_pool_2d import AveragePool2D
 from tinyptq.ops.concatenation import Concatenation
 from tinyptq.ops.conv_2d import Conv2D
+from tinyptq.ops.depth_to_space import DepthToSpace
 from tinyptq.ops.depthwise_conv_2d import DepthwiseConv2D
 from tinyptq.ops.elu import Elu
 from tinyptq.ops.fully_connected import FullyConnected
@@ -26,17 +27,27 @@ from tinyptq.ops.leaky_relu import LeakyRelu
 from tinyptq.ops.logistic import Logistic
 from tinyptq.ops.max_pool_2d import MaxPool2D
 from tinyptq.ops.mean import Mean
+from tinyptq.ops.mirror_pad import REFLECT, MirrorPad
 from tinyptq.ops.mul import Mul
 from tinyptq.ops.neg import Neg
 from tinyptq.ops.pad import Pad
+from tinyptq.ops.pad_v2 import PadV2
 from tinyptq.ops.prelu import Prelu
 from tinyptq.ops.reduce_max import ReduceMax
 from tinyptq.ops.relu import Relu
 from tinyptq.ops.reshape import Reshape
+from tinyptq.ops.resize import Resize
+from tinyptq.ops.reverse_v2 import ReverseV2
 from tinyptq.ops.silu import Silu
 from tinyptq.ops.softmax import Softmax
+from tinyptq.ops.space_to_depth import SpaceToDepth
+from tinyptq.ops.split import Split
 from tinyptq.ops.sqrt import Sqrt
+from tinyptq.ops.strided_slice import StridedSlice
 from tinyptq.ops.tanh import Tanh
+from tinyptq.ops.transpose import Transpose
+from tinyptq.ops.transpose_conv import TransposeConv, cropping
+from tinyptq.ops.unpack import Unpack
 from tinyptq.ops.window import Window, make_window
 
 FLOAT32 = np.dtype(np.float32)
@@ -70,11 +81,11 @@ class Sketch:
         return self.tensors[name].shape
 
     def add(self, op: str, attrs: Any, *inputs: str) -> None:
-        """Append a node; its output becomes current."""
-        (shape,) = BY_NAME[op].infer_shapes(attrs, *(self.shape(name) for name in inputs))
-        output = self.new(shape)
-        self.nodes.append(Node(op, f"n{len(self.nodes)}", inputs, (output,), attrs, f"operator {len(self.nodes)}"))
-        self.current = output
+        """Append a node; its first output becomes current."""
+        shapes = BY_NAME[op].infer_shapes(attrs, *(self.shape(name) for name in inputs))
+        outputs = tuple(self.new(shape) for shape in shapes)
+        self.nodes.append(Node(op, f"n{len(self.nodes)}", inputs, outputs, attrs, f"operator {len(self.nodes)}"))
+        self.current = outputs[0]
 
     def like(self, accept: Callable[[Shape], bool]) -> str:
         """One of the activations whose shape is accepted, current among them."""
@@ -169,6 +180,80 @@ def bend(s: Sketch) -> None:
     s.add(UNARY_NAMES[type(attrs)], attrs, s.current, *slopes)
 
 
+def grouped(s: Sketch) -> None:
+    """A 3x3 convolution in two groups."""
+    _, height, width, depth = s.shape(s.current)
+    if depth % 2:
+        conv(s)
+    else:
+        kernel = s.constant(2 * s.draw(small), 3, 3, depth // 2, scale=1 / np.sqrt(4.5 * depth))
+        s.add("conv_2d", Conv2D(make_window("same", (height, width), (3, 3)), s.draw(activations)), s.current, kernel)
+
+
+def grow(s: Sketch) -> None:
+    """A transposed convolution as Keras makes it."""
+    _, height, width, depth = s.shape(s.current)
+    kernel, stride = ((s.draw(small), s.draw(small)) for _ in range(2))
+    padding, out = s.draw(st.sampled_from(["same", "valid"])), s.draw(st.integers(1, 4))
+    over = [0 if padding == "same" else max(k - t, 0) for k, t in zip(kernel, stride, strict=True)]
+    size = height * stride[0] + over[0], width * stride[1] + over[1]
+    attrs = TransposeConv(stride, cropping(padding, size, kernel, stride), size, s.draw(activations))
+    if size[0] * size[1] > 256:
+        relu(s)
+    else:
+        weights = s.constant(out, *kernel, depth, scale=1 / np.sqrt(depth * np.prod(kernel)))
+        s.add("transpose_conv", attrs, s.current, weights)
+
+
+def resize(s: Sketch) -> None:
+    size = s.draw(st.integers(1, 9)), s.draw(st.integers(1, 9))
+    alignment = s.draw(st.sampled_from([(False, False), (True, False), (False, True)]))
+    op = s.draw(st.sampled_from(["resize_nearest_neighbor", "resize_bilinear"]))
+    s.add(op, Resize(size, *alignment), s.current)
+
+
+def move(s: Sketch) -> None:
+    """The same elements elsewhere: permuted, backwards, mirrored, every second one."""
+    shape = s.shape(s.current)
+    inner = tuple(range(1, len(shape)))
+    permutation = (0, *s.draw(st.permutations(inner)))
+    steps = tuple(s.draw(st.sampled_from([1, 2, -1])) for _ in inner)
+    counts = tuple(-(-size // abs(step)) for size, step in zip(shape[1:], steps, strict=True))
+    begin = tuple(size - 1 if step < 0 else 0 for size, step in zip(shape[1:], steps, strict=True))
+    border = tuple(s.draw(st.integers(0, min(2, size - 1))) for size in shape[1:])
+    choices = [
+        ("transpose", Transpose(permutation)),
+        ("strided_slice", StridedSlice((0, *begin), (1, *steps), (1, *counts), (1, *counts))),
+        ("reverse_v2", ReverseV2((s.draw(st.sampled_from(inner)),))),
+        ("mirror_pad", MirrorPad((0, *border), (0, *border), REFLECT)),
+        ("pad_v2", PadV2((0, *border), (0,) * len(shape), 0.5)),
+    ]
+    op, attrs = s.draw(st.sampled_from(choices))
+    s.add(op, attrs, s.current)
+
+
+def take_apart(s: Sketch) -> None:
+    """Halves, or every index along an axis; the first part goes on, the others may be read or not."""
+    shape = s.shape(s.current)
+    axis = s.draw(st.integers(1, len(shape) - 1))
+    if shape[axis] % 2 == 0:
+        s.add("split", Split(axis, (shape[axis] // 2,) * 2), s.current)
+    elif len(shape) > 2:
+        s.add("unpack", Unpack(axis), s.current)
+    else:
+        relu(s)
+
+
+def blocks(s: Sketch) -> None:
+    _, height, width, depth = s.shape(s.current)
+    if height % 2 == 0 == width % 2 and depth <= MAX_CHANNELS // 4:
+        s.add("space_to_depth", SpaceToDepth(2), s.current)
+    elif depth % 4 == 0:
+        s.add("depth_to_space", DepthToSpace(2), s.current)
+    else:
+        relu(s)
+
+
 def reduce_space(s: Sketch) -> None:
     keep = s.draw(st.booleans())
     op, attrs = s.draw(st.sampled_from([("mean", Mean((1, 2), keep)), ("reduce_max", ReduceMax((1, 2), keep))]))
@@ -186,8 +271,9 @@ def dense(s: Sketch) -> None:
     s.add("fully_connected", FullyConnected(s.draw(activations)), s.current, kernel, *bias)
 
 
-ANY_RANK = (residual, gate, concatenate, relu, squash, bend, dense)
+ANY_RANK = (residual, gate, concatenate, relu, squash, bend, move, take_apart, dense)
 IMAGE = (conv, depthwise, average_pool, max_pool, pad, reduce_space, flatten, conv, depthwise)
+IMAGE = (*IMAGE, grouped, grow, resize, blocks)
 
 
 def step(s: Sketch) -> None:
@@ -209,6 +295,6 @@ def graphs(draw: Any, max_nodes: int = 8) -> Graph:
         step(sketch)
     read = {name for node in sketch.nodes for name in node.inputs}
     inputs = tuple(name for name in offered if name in read)
-    outputs = tuple(node.outputs[0] for node in sketch.nodes if node.outputs[0] not in read)
+    outputs = tuple(name for node in sketch.nodes for name in node.outputs if name not in read)
     graph = Graph("random", sketch.tensors, (), inputs, outputs)
     return require_well_formed(rebuild(graph, tuple(sketch.nodes)), "drawing")

@@ -22,6 +22,7 @@ from tinyptq.passes.merge_reshapes import drop_flatten, merge_reshapes
 from tinyptq.passes.own_constants import own_constants
 from tinyptq.passes.rescale_inputs import rescale_inputs
 from tinyptq.passes.strip_float_ends import strip_float_ends
+from tinyptq.passes.reshape_transposes import reshape_transposes
 from tinyptq.passes.strip_quantize import strip_quantize
 
 PASSES: tuple[Pass, ...] = (
@@ -30,6 +31,7 @@ PASSES: tuple[Pass, ...] = (
     strip_quantize,  # so are the ends of models with int8 inputs
     fold_constants,
     drop_identities,
+    reshape_transposes,
     fold_space_to_batch,  # dilated convolutions of older exporters
     hoist_elementwise,  # Conv1D: batch norm and relu meet the convolution before its reshape
     merge_reshapes,

@@ -12,6 +12,10 @@ from tinyptq.passes.rewrite import bypass, split_constant
 CONVERTERS = ("quantize", "dequantize")
 POOLS = ("average_pool_2d", "max_pool_2d")
 REDUCTIONS = ("mean", "reduce_max")
+MOVES = (  # whatever keeps its shape keeps its elements
+    *("slice", "tile", "pad_v2", "mirror_pad", "space_to_depth", "depth_to_space"),
+    *("resize_nearest_neighbor", "resize_bilinear"),
+)
 
 
 def drop_identities(graph: Graph) -> Graph:
@@ -42,6 +46,10 @@ def changes_nothing(graph: Graph, node: Node) -> bool:
     attrs = node.attrs
     if node.op == "relu":
         return is_implied(graph, node)
+    if node.op in MOVES:
+        return True
+    if node.op == "strided_slice":
+        return all(step == 1 for step in attrs.step)
     if node.op == "pad":
         return not any((*attrs.before, *attrs.after))
     if node.op in POOLS:
