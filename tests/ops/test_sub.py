@@ -9,7 +9,19 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.laws import Case, c_law, draw, file_law, float_law, int_law, parametrize, step_law
+from tests.laws import (
+    Case,
+    Lowered,
+    c_law,
+    draw,
+    file_law,
+    float_law,
+    int8_model,
+    int_law,
+    parametrize,
+    run_tflm,
+    step_law,
+)
 from tests.ops.exhaustive import exhaustive_law, scales, zero_points
 from tests.ops.refusals import broken
 from tinyptq.errors import TinyptqError
@@ -48,11 +60,23 @@ def test_on_paper() -> None:
     assert sub.run_int(params, np.int8([[10]]), np.int8([[-4]])).tolist() == [[2]]
 
 
-def test_multipliers_are_float32_quotients() -> None:
-    """0.7 / 1.4 is exactly one half; 0.3 / 1.4 is a float32 with 24 bits, which ADD's double would not be."""
-    params = lowered(per_tensor(0.3), per_tensor(0.7), per_tensor(0.5))
-    assert params.pair.input_multipliers[1] == 1 << 30
-    assert params.pair.input_multipliers[0] % (1 << 7) == 0  # 31 bits, the last 7 of them empty
+SCALES = (
+    (0.015033639967441559, 0.01436667051166296, 0.02203252911567688, (-128, 7, -45)),
+    (0.01187674980610609, 0.018232520669698715, 0.021572595462203026, (125, 49, -25)),
+    (0.016723867505788803, 0.011911127716302872, 0.029903670772910118, (2, 63, 66)),
+)
+
+
+@pytest.mark.parametrize("chosen", SCALES, ids=["a", "b", "c"])
+def test_multipliers_are_quotients_in_double(chosen: tuple[float, float, float, tuple[int, int, int]]) -> None:
+    """Scales for which a quotient in float32 gives another byte for one of the 65536 pairs."""
+    first, second, output = (per_tensor(s, z) for s, z in zip(chosen[:3], chosen[3], strict=True))
+    a, b = np.meshgrid(np.arange(-128, 128), np.arange(-128, 128))
+    inputs = (a.reshape(1, -1).astype(np.int8), b.reshape(1, -1).astype(np.int8))
+    operands = (Operand((1, 65536), first), Operand((1, 65536), second))
+    params = sub.lower(Sub(), operands, (Operand((1, 65536), output),))
+    low = Lowered(params, operands, (Operand((1, 65536), output),), inputs)
+    assert np.array_equal(run_tflm(int8_model(sub.OP, low), low), sub.run_int(params, *inputs))
 
 
 @parametrize(CASES)

@@ -56,16 +56,12 @@ def run_float(attrs: Sub, first: Array, second: Array) -> Array:
 
 
 def lower(attrs: Sub, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> SubInt8:
-    """Multipliers s_i / (2·max s) and 2·max s / (2^20 · s_out), in float32 where ADD has double.
-
-    Source: TFLite Micro CalculateOpDataSub.
-    """
-    first, second, output = (np.float32(operand.qparams.scale[0]) for operand in (*inputs, outputs[0]))
-    common = np.float32(2) * max(first, second)
-    reals = (float(first / common), float(second / common))
-    result = float(common / (np.float32(2.0**LEFT_SHIFT) * output))
-    pair = lower_pair(inputs, outputs[0], LEFT_SHIFT, reals, result, attrs.activation)
-    require_finer_inputs(pair, "difference", outputs[0].qparams, float(common))
+    """Multipliers s_i / (2·max s) and 2·max s / (2^20 · s_out), in double as ADD's: measured on tflite-micro."""
+    first, second, output = (float(operand.qparams.scale[0]) for operand in (*inputs, outputs[0]))
+    common = 2.0 * max(first, second)
+    reals = (first / common, second / common)
+    pair = lower_pair(inputs, outputs[0], LEFT_SHIFT, reals, common / (2.0**LEFT_SHIFT * output), attrs.activation)
+    require_finer_inputs(pair, "difference", outputs[0].qparams, common)
     return SubInt8(pair)
 
 
