@@ -57,6 +57,8 @@ def test_c_equals_numpy(tmp_path: Path) -> None:
 @settings(deadline=None, max_examples=100)
 @given(scale=scales(1e-4, 1e2), zero_point=zero_points, ratio=scales(2.0**-6, 2.0**7), output_zero_point=zero_points)
 @example(scale=1e2, zero_point=-128, ratio=2.0**-6, output_zero_point=0)
+@example(scale=0.49450328946113586, zero_point=-20, ratio=0.879607016426378, output_zero_point=0)  # double,
+@example(scale=0.024777868762612343, zero_point=-20, ratio=0.98791041354448, output_zero_point=0)  # not float
 @example(scale=6 / 255, zero_point=127, ratio=1.0, output_zero_point=-128)
 @example(scale=3 / 256, zero_point=0, ratio=1.0, output_zero_point=0)
 def test_every_input_equals_tflm(scale: float, zero_point: int, ratio: float, output_zero_point: int) -> None:

@@ -14,8 +14,7 @@ from tinyptq.ops.base import Operand, TfliteCode, elements
 from tinyptq.ops.lookup import require_int8, table_op, tabulate
 
 INPUT_BITS = 7  # fraction bits the centred input gains: |x − zero_point| < 2^8, so 2^15 at most
-THREE = np.float32(3.0) / np.float32(32768.0)  # the gate's scale, in which 3.0 is 2^15
-HUGE = 2.0**64  # stands for a quotient beyond float32; no shift allows it
+THREE = 3.0 / 32768.0  # the gate's scale, in which 3.0 is 2^15
 INT16_MIN, INT16_MAX = -(2**15), 2**15 - 1
 
 
@@ -59,13 +58,14 @@ def run_float(attrs: HardSwish, x: Array) -> Array:
 
 
 def lower(attrs: HardSwish, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> HardSwishInt8:
-    """Multipliers (s_in / 128) / s_out and (s_in / 128) / (3 / 2^15), in float32. Source: TFLite HardSwishPrepare."""
+    """Multipliers (s_in / 128) / s_out and (s_in / 128) / (3 / 2^15), in double. Source: TFLite Micro HardSwishPrepare;
+    older versions of it divide in float32.
+    """
     require_int8(*inputs, *outputs)
     source, result = inputs[0].qparams, outputs[0].qparams
-    fine = np.float32(1.0 / 128.0) * source.scale[0]
-    with np.errstate(over="ignore"):
-        output_multiplier, output_shift = narrow_multiplier(fine / result.scale[0])
-        gate_multiplier, gate_shift = narrow_multiplier(fine / THREE)
+    fine = float(source.scale[0]) / 128.0
+    output_multiplier, output_shift = narrow_multiplier(fine / float(result.scale[0]))
+    gate_multiplier, gate_shift = narrow_multiplier(fine / THREE)
     require_shifts(output_shift, gate_shift, result)
     return HardSwishInt8(
         shape=inputs[0].shape,
@@ -78,9 +78,9 @@ def lower(attrs: HardSwish, inputs: tuple[Operand, ...], outputs: tuple[Operand,
     )
 
 
-def narrow_multiplier(real: np.float32) -> tuple[int, int]:
+def narrow_multiplier(real: float) -> tuple[int, int]:
     """quantize_multiplier in 16 bits. Source: TFLite DownScaleInt32ToInt16Multiplier."""
-    multiplier, shift = quantize_multiplier(min(float(real), HUGE))
+    multiplier, shift = quantize_multiplier(real)
     return (INT16_MAX if multiplier >= 0x7FFF0000 else (multiplier + (1 << 15)) >> 16), shift
 
 

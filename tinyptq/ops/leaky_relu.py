@@ -1,8 +1,10 @@
-"""LEAKY_RELU: x where positive, alpha · x where negative."""
+"""LEAKY_RELU: x where positive, alpha · x where negative. int8 by a table, int16 by arithmetic."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +13,8 @@ from tinyptq.errors import TinyptqError
 from tinyptq.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
 from tinyptq.graph import Array, QParams, Shape
 from tinyptq.ops.base import Operand, TfliteCode, TfliteOperator, elements
-from tinyptq.ops.lookup import require_int8, require_small_shift, table_op, tabulate
+from tinyptq.ops.lookup import look_up, require_int8, require_int16, require_small_shift, table_op, tabulate
+from tinyptq.program import Work
 
 
 @dataclass(frozen=True)
@@ -22,10 +25,11 @@ class LeakyRelu:
 
 
 @dataclass(frozen=True, eq=False)
-class LeakyReluInt8:
+class LeakyReluInt:
     """y = clamp(MBQM(x − input_zero_point, multiplier, shift) + output_zero_point), one multiplier per side of zero."""
 
     shape: Shape
+    element: str  # "int8" or "int16"
     alpha: float  # for the exported file only
     input_zero_point: int
     output_zero_point: int
@@ -38,6 +42,14 @@ class LeakyReluInt8:
     def size(self) -> int:
         return elements(self.shape)
 
+    @property
+    def lowest(self) -> int:
+        return int(np.iinfo(self.element).min)
+
+    @property
+    def highest(self) -> int:
+        return int(np.iinfo(self.element).max)
+
     @cached_property
     def table(self) -> Array:
         """The output for every input byte read as unsigned, int8 [256]."""
@@ -48,7 +60,7 @@ def read_tflite(operator: TfliteOperator) -> LeakyRelu:
     return LeakyRelu(float(operator.options.Alpha()) if operator.options else 0.0)
 
 
-def write_tflite(params: LeakyReluInt8) -> tuple[TfliteCode, ...]:
+def write_tflite(params: LeakyReluInt) -> tuple[TfliteCode, ...]:
     return (TfliteCode("LEAKY_RELU", "LeakyReluOptions", {"Alpha": params.alpha}, version=2),)
 
 
@@ -56,16 +68,20 @@ def run_float(attrs: LeakyRelu, x: Array) -> Array:
     return np.where(x > 0, x, x * np.float32(attrs.alpha)).astype(np.float32)
 
 
-def lower(attrs: LeakyRelu, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> LeakyReluInt8:
-    """Multipliers s_in / s_out and s_in · alpha / s_out, in float32. Source: TFLite Micro CalculateOpDataLeakyRelu."""
-    require_int8(*inputs, *outputs)
+def lower(attrs: LeakyRelu, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> LeakyReluInt:
+    """Multipliers s_in / s_out and s_in · alpha / s_out, in double. Source: TFLite Micro CalculateOpDataLeakyRelu;
+    older versions of it take the products in float32, which moves an output in a thousand tensors.
+    """
+    wide = inputs[0].dtype == np.int16
+    require_int16(*inputs, *outputs) if wide else require_int8(*inputs, *outputs)
     source, result = inputs[0].qparams, outputs[0].qparams
     alpha = np.float32(attrs.alpha)
-    with np.errstate(over="ignore", under="ignore"):
-        positive = side_multiplier(source.scale[0] / result.scale[0], result)
-        negative = side_multiplier(source.scale[0] * alpha / result.scale[0], result)
-    return LeakyReluInt8(
+    scale, step = float(source.scale[0]), float(result.scale[0])
+    positive = side_multiplier(scale / step, result, wide)
+    negative = side_multiplier(scale * float(alpha) / step, result, wide)
+    return LeakyReluInt(
         shape=inputs[0].shape,
+        element=str(inputs[0].dtype),
         alpha=float(alpha),
         input_zero_point=int(source.zero_point[0]),
         output_zero_point=int(result.zero_point[0]),
@@ -76,31 +92,54 @@ def lower(attrs: LeakyRelu, inputs: tuple[Operand, ...], outputs: tuple[Operand,
     )
 
 
-def side_multiplier(real: np.float32, output: QParams) -> tuple[int, int]:
-    if not np.isfinite(real):
+def side_multiplier(real: float, output: QParams, wide: bool) -> tuple[int, int]:
+    """Multiplier and shift of one side of zero; int16 values leave eight bits less for the shift."""
+    if not math.isfinite(real):
         raise TinyptqError("scale-out-of-range", f"a scale ratio of {real}")
-    multiplier, shift = quantize_multiplier(float(real))
-    require_small_shift(shift, output)
+    multiplier, shift = quantize_multiplier(real)
+    require_small_shift(shift + 8 if wide else shift, output)
     return multiplier, shift
 
 
-def leaky_relus(params: LeakyReluInt8, x: Array) -> Array:
-    """The integer specification on an int64 array of int8 values; result in int8 range."""
+def leaky_relus(params: LeakyReluInt, x: Array) -> Array:
+    """The integer specification on an int64 array of integers; result in their range."""
     centred = x - params.input_zero_point
     positive = multiply_by_quantized_multiplier(centred, params.positive_multiplier, params.positive_shift)
     negative = multiply_by_quantized_multiplier(centred, params.negative_multiplier, params.negative_shift)
-    y: Array = np.clip(np.where(centred >= 0, positive, negative) + params.output_zero_point, -128, 127)
-    return y
+    y = np.where(centred >= 0, positive, negative) + params.output_zero_point
+    clamped: Array = np.clip(y, params.lowest, params.highest)
+    return clamped
 
 
-OP = table_op(
-    "leaky_relu",
-    "x where positive, alpha · x where negative",
-    LeakyRelu,
-    run_float,
-    lower,
-    ("LEAKY_RELU",),
-    LeakyReluInt8,
-    read_tflite,
-    write_tflite,
+def run_int(params: LeakyReluInt, x: Array) -> Array:
+    if params.element == "int8":
+        return look_up(params.table, x)
+    return leaky_relus(params, x.astype(np.int64)).astype(np.int16)
+
+
+def constants(params: LeakyReluInt) -> Mapping[str, Array]:
+    return {"table": params.table} if params.element == "int8" else {}
+
+
+def work(params: LeakyReluInt) -> Work:
+    width = np.dtype(params.element).itemsize
+    return Work(0, sum(array.nbytes for array in constants(params).values()), 2 * params.size * width)
+
+
+OP = replace(
+    table_op(
+        "leaky_relu",
+        "x where positive, alpha · x where negative",
+        LeakyRelu,
+        run_float,
+        lower,
+        ("LEAKY_RELU",),
+        LeakyReluInt,
+        read_tflite,
+        write_tflite,
+    ),
+    dtypes=("int8", "int16"),
+    run_int=run_int,
+    constants=constants,
+    work=work,
 )

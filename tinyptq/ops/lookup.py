@@ -67,6 +67,16 @@ def require_int8(*operands: Operand) -> None:
             raise TinyptqError("scale-out-of-range", f"scale {scale:.3g} with zero point {zero_point}")
 
 
+def require_int16(*operands: Operand) -> None:
+    """The same of int16, which is symmetric: TFLite's specification knows no other zero point."""
+    for operand in operands:
+        scale, zero_point = operand.qparams.scale[0], int(operand.qparams.zero_point[0])
+        if operand.dtype != np.int16:
+            raise TinyptqError("unsupported-type", f"integers of type {operand.dtype} beside int16")
+        if not (scale >= SMALLEST_SCALE and zero_point == 0):
+            raise TinyptqError("scale-out-of-range", f"int16 of scale {scale:.3g} with zero point {zero_point}, not 0")
+
+
 # Operators that are nothing but a table.
 
 
