@@ -64,11 +64,6 @@ def assert_near_litert_int8(op: Op, attrs: Any, code: TfliteCode, source: QParam
     assert np.abs(difference).max() <= steps
 
 
-def with_code(op: Op, code: TfliteCode) -> Op:
-    """op exporting this operator of TFLite instead of a table."""
-    return replace(op, write_tflite=lambda params: (code,))
-
-
 def reads_back(op: Op, code: TfliteCode) -> Any:
     """The attributes read from a file with this operator."""
     tensor = Tensor("in", (1, 4), np.dtype(np.float32))
