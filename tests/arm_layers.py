@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from tests.c_harness import row_blocks
 from tests.firmware_fixture import require_tools
 from tests.programs import activation, bias, qparams, random_inputs, single_layer_program, weights
 from tinyptq.board import Board
-from tinyptq.emit.c import emit_c, io_layout
+from tinyptq.emit.c import emit_c
+from tinyptq.emit.ports import io_layout
 from tinyptq.graph import Array, Shape
 from tinyptq.ops import BY_NAME
 from tinyptq.ops.activation import NONE, Clamp
@@ -60,17 +61,22 @@ def layer_program(case: Case) -> Program:
 
 def combine(cases: Sequence[Case]) -> Program:
     """All cases as unconnected layers of one program, with an input and an output each."""
+    return side_by_side({case.id: layer_program(case) for case in cases})
+
+
+def side_by_side(programs: Mapping[str, Program]) -> Program:
+    """Programs of one layer each as the unconnected layers of one program, their inputs and outputs in order."""
     values, layers = {}, []
-    for case in cases:
-        program = layer_program(case)
-        names = {name: f"{case.id}/{name}" for name in program.values}
+    for title, program in programs.items():
+        names = {name: f"{title}/{name}" for name in program.values}
         values |= {names[name]: replace(value, name=names[name]) for name, value in program.values.items()}
         (layer,) = program.layers
         inputs, outputs, folded = (
             tuple(names[name] for name in group) for group in (layer.inputs, layer.outputs, layer.folded)
         )
-        layers.append(replace(layer, name=case.id, inputs=inputs, outputs=outputs, folded=folded))
-    ports = tuple(layer.inputs[0] for layer in layers), tuple(layer.outputs[0] for layer in layers)
+        layers.append(replace(layer, name=title, inputs=inputs, outputs=outputs, folded=folded))
+    inputs = tuple(name for layer in layers for name in layer.inputs if values[name].data is None)
+    ports = inputs, tuple(layer.outputs[0] for layer in layers)
     return Program("many", "0" * 64, values, tuple(layers), *ports)
 
 
@@ -109,6 +115,7 @@ def inputs_and_expected(program: Program, count: int) -> tuple[Array, list[Array
     """(input buffer [n, bytes]: all -128, all 127, random; output of every layer by run_int, [n, bytes] each)."""
     drawn = random_inputs(np.random.default_rng(5), program, count)
     expected = [
-        BY_NAME[layer.op].run_int(layer.params, drawn[layer.inputs[0]]).reshape(count, -1) for layer in program.layers
+        BY_NAME[layer.op].run_int(layer.params, *(drawn[name] for name in layer.inputs)).reshape(count, -1)
+        for layer in program.layers
     ]
     return joined(program, program.inputs, [drawn[name] for name in program.inputs]), expected

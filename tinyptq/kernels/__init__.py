@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinyptq.kernels import arm_dsp, arm_mve
+from tinyptq.kernels import arm_dsp, arm_mve, arm_mve_depthwise
 from tinyptq.kernels.base import Kernel
 from tinyptq.kernels.portable import portable_kernel
 from tinyptq.ops import OPS
 from tinyptq.program import Layer
 
-KERNELS: tuple[Kernel, ...] = (*arm_mve.KERNELS, *arm_dsp.KERNELS, *(portable_kernel(op) for op in OPS))
+KERNELS: tuple[Kernel, ...] = (
+    *arm_mve.KERNELS,
+    *arm_mve_depthwise.KERNELS,
+    *arm_dsp.KERNELS,
+    *(portable_kernel(op) for op in OPS),
+)
 
 
 def candidates(layer: Layer, isa: Sequence[str]) -> tuple[Kernel, ...]:
