@@ -22,6 +22,7 @@ def small_model(folder: Path, class_name: str, config: Any, shape: list[int], we
         {"class_name": class_name, "config": config},
     ]
     stem = {"DepthwiseConv2D": "depthwise_conv2d", "BatchNormalization": "batch_normalization"}
+    stem["LayerNormalization"] = "layer_normalization"
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         group = file.create_group(f"layers/{stem.get(class_name, class_name.lower())}/vars")

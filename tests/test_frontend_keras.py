@@ -134,6 +134,18 @@ def test_batch_normalization_by_hand(tmp_path: Path) -> None:
     assert found.tolist() == [[1.0]]
 
 
+@pytest.mark.parametrize("shape", [[4], [5, 4], [3, 2, 4]])
+def test_layer_normalization_by_hand(tmp_path: Path, shape: list[int]) -> None:
+    """γ (x − μ) / √(σ² + ε) + β over the last axis."""
+    gamma, beta = np.array([1, 2, 3, -1], np.float32), np.array([0, 1, -1, 2], np.float32)
+    config = {"name": "layer_normalization", "axis": [-1], "epsilon": 0.5}
+    path = small_model(tmp_path, "LayerNormalization", config, shape, [gamma, beta])
+    x = np.random.default_rng(4).normal(1, 2, (3, *shape)).astype(np.float32)
+    (found,) = evaluate(load_keras(path), x)
+    root = np.sqrt(x.var(axis=-1, keepdims=True) + 0.5)
+    np.testing.assert_allclose(found, gamma * (x - x.mean(axis=-1, keepdims=True)) / root + beta, atol=1e-5)
+
+
 def test_causal_convolution_looks_back_only(tmp_path: Path) -> None:
     """kernel (1, 10), dilation 2: y[t] = x[t − 2] + 10 x[t]"""
     kernel = np.array([[[1]], [[10]]], np.float32)

@@ -149,6 +149,14 @@ def batch_normalization(call: Call) -> Value:
     return affine(call, scale, double.get("beta", np.zeros(channels)) - double["moving_mean"] * scale)
 
 
+def layer_normalization(call: Call) -> Value:
+    require_last_axis(call)
+    roles = ["gamma"] * bool(call.config.get("scale", True)) + ["beta"] * bool(call.config.get("center", True))
+    arrays = call.weights(dict.fromkeys(roles, (call.input.shape[-1],)))
+    epsilon = number(call.config, "epsilon", 1e-3)
+    return moves.layer_normalization(call, arrays.get("gamma"), arrays.get("beta"), epsilon)
+
+
 def normalization(call: Call) -> Value:
     """(x − mean) / max(√variance, 1e-7), the numbers adapted (in the weights) or given (in the configuration)."""
     given = [call.config.get(key) for key in ("mean", "variance")]
@@ -212,6 +220,7 @@ LAYERS: Mapping[str, Layer] = {
     "SeparableConv1D": Layer(separable, {**CONV, **CAUSAL}),
     "Dense": Layer(dense, {"lora_rank": (None,)}),
     "BatchNormalization": Layer(batch_normalization, {"renorm": (False, None)}),
+    "LayerNormalization": Layer(layer_normalization, {"rms_scaling": (False, None)}),
     "Normalization": Layer(normalization, {"invert": (False, None)}),
     "Rescaling": Layer(rescaling),
     "Activation": Layer(activations.activation),
