@@ -10,7 +10,7 @@ import pytest
 from tests.tiny_tflite import model_bytes
 from tinyptq import litert, pipeline
 from tinyptq.errors import TinyptqError
-from tinyptq.graph import Array, Tensor
+from tinyptq.graph import Array, QParams, Tensor
 from tinyptq.ops.base import TfliteCode
 
 FLOAT = np.dtype(np.float32)
@@ -75,3 +75,17 @@ def test_float_result_that_is_infinite(tmp_path: Path, monkeypatch: pytest.Monke
     weights = Tensor("w", (4, 4), FLOAT, np.full((4, 4), 3e38, np.float32))
     model = model_bytes([vector("x"), weights, vector("y")], [(DENSE, [0, 1], [2])], [0], [2])
     refused(tmp_path, model, "operator 0 'y': fully_connected yields infinity")
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero_point", "words"),
+    [(0.0, 0, "the scale of a tensor is zero"), (0.1, 300, "zero point 300 is no int8")],
+)
+def test_quantized_tensor_that_means_nothing(scale: float, zero_point: int, words: str, tmp_path: Path) -> None:
+    int8, qparams = np.dtype(np.int8), QParams.per_tensor(0.1)
+    tensors = [
+        Tensor("x", (1, 4), int8, None, QParams.per_tensor(scale, zero_point)),
+        Tensor("w", (4, 4), int8, np.eye(4, dtype=np.int8), qparams),
+        Tensor("y", (1, 4), int8, None, qparams),
+    ]
+    refused(tmp_path, model_bytes(tensors, [(DENSE, [0, 1], [2])], [0], [2]), words)

@@ -104,6 +104,17 @@ def integer_sentence(node: Node, tensor: Tensor) -> str | None:
     accepted = op.dtypes if fixed is None else (str(fixed),)
     if tensor.data is None and str(tensor.dtype) not in accepted:
         return f"{node.op.upper()} of {tensor.dtype} is not supported, only of {' and '.join(accepted)}"
+    return scale_sentence(tensor) if tensor.data is None and tensor.qparams is not None else None
+
+
+def scale_sentence(tensor: Tensor) -> str | None:
+    """What is wrong with the scale or zero point of a run-time tensor; None when nothing is."""
+    assert tensor.qparams is not None
+    limits, points = np.iinfo(tensor.dtype), tensor.qparams.zero_point
+    if not (tensor.qparams.scale > 0).all():
+        return "the scale of a tensor is zero"
+    if not ((points >= limits.min) & (points <= limits.max)).all():
+        return f"zero point {int(np.abs(points).max())} is no {tensor.dtype}"
     return None
 
 
