@@ -8,6 +8,7 @@ from tinyptq.ops import (
     arg_max,
     arg_min,
     average_pool_2d,
+    batch_matmul,
     batch_to_space_nd,
     concatenation,
     conv_2d,
@@ -131,6 +132,7 @@ OPS: tuple[Op, ...] = (
     log_softmax.OP,
     arg_max.OP,
     arg_min.OP,
+    batch_matmul.OP,
 )
 BY_NAME = {op.name: op for op in OPS}
 BY_BUILTIN = {builtin: op for op in OPS for builtin in op.builtins}
