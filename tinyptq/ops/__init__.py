@@ -19,6 +19,7 @@ from tinyptq.ops import (
     elu,
     exp,
     fully_connected,
+    gather,
     gelu,
     hard_swish,
     l2_normalization,
@@ -133,6 +134,7 @@ OPS: tuple[Op, ...] = (
     arg_max.OP,
     arg_min.OP,
     batch_matmul.OP,
+    gather.OP,
 )
 BY_NAME = {op.name: op for op in OPS}
 BY_BUILTIN = {builtin: op for op in OPS for builtin in op.builtins}
