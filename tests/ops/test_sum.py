@@ -80,6 +80,15 @@ def test_drawn_scales_equal_tflm(
     int_law(OP, Case("drawn", Sum(axes), (shape,), "drawn", qparams=forced))
 
 
+@pytest.mark.parametrize("part", [3, 5, 7])
+def test_ties_equal_tflm(part: int) -> None:
+    """A multiplier next to part / 8, so that many sums lie half way between two steps: a float32 quotient shows."""
+    for scale in (0.1, 0.037, 0.61):
+        fine = np.float32(scale)
+        forced = {0: QParams.per_tensor(float(fine), 3), "output": QParams.per_tensor(float(fine * 8 / np.float32(part)))}
+        int_law(OP, Case(f"ties-{part}", Sum((1,)), ((1, 2, 2000),), "ties", qparams=forced))
+
+
 def test_an_overflow_is_refused() -> None:
     x = Operand((1, 4000), QParams.per_tensor(1.0))
     with pytest.raises(TinyptqError, match="beyond a 32-bit accumulator"):

@@ -78,7 +78,8 @@ class LogSoftmaxInt8:
 
     def rescaled(self, difference: Array) -> Array:
         """x − max in Q5.26, as far as it reaches."""
-        return multiply_by_quantized_multiplier(np.maximum(difference, self.difference_min), self.multiplier, self.shift)
+        inside = np.maximum(difference, self.difference_min)
+        return multiply_by_quantized_multiplier(inside, self.multiplier, self.shift)
 
 
 def read_tflite(operator: TfliteOperator) -> LogSoftmax:
