@@ -11,7 +11,7 @@ import pytest
 
 from tests.data import dataset
 from tests.shared import shared_path
-from tests.tiny_tflite import _model as write_model
+from tests.tiny_tflite import model_bytes as write_model
 from tinyptq.errors import TinyptqError
 from tinyptq.float_run import run_float
 from tinyptq.frontend import load_model
