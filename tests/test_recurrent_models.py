@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.shared import shared_path
-from tinyptq import tflm
+from tinyptq import pipeline, tflm, verbs
 from tinyptq.frontend.tflite import load_tflite
 from tinyptq.graph import Array, Node, Tensor
 from tinyptq.ops import BY_NAME
@@ -83,6 +84,19 @@ def test_every_layer_and_state_equals_tflm(file: str, dtype: str, layers: int) -
     assert len(found) == layers
     compared = sum(follow(node, graph.tensors, operator, steps) for node, operator in found)
     assert compared > 20_000
+
+
+@pytest.mark.parametrize("board", ["host", "cortex-m0"])
+@pytest.mark.parametrize("file", ["trained_lstm_int8", "keyword_scrambled", "keyword_scrambled_8bit"])
+def test_firmware_equals_simulator_and_tflm(file: str, board: str, tmp_path: Path) -> None:
+    """Consecutive runs of the firmware: each begins with the state that the last one left."""
+    model = shared_path("models", "tflm", f"{file}.tflite")
+    built = pipeline.build(model, board=board, output=tmp_path / "out", count=32)
+    assert built.report["verification"]["differing_bytes"] == 0
+    if board == "host":
+        pytest.importorskip("tflite_micro")
+        *_, against = verbs.verify(built.directory, against="tflm")
+        assert against.comparison.samples == 32 and against.comparison.equal, against.as_json()
 
 
 def test_reset_begins_again() -> None:

@@ -110,6 +110,18 @@ def test_every_difference_equals_tflm(scale: float) -> None:
     assert_same_bytes(expected, softmax.run_int(low.params, x), Case("differences", Softmax(), (shape,), "all"))
 
 
+@pytest.mark.parametrize(("scale", "depth"), [(0.07, 2), (0.3, 12), (0.001, 100), (2.0, 5)])
+def test_int8_to_int16_equals_tflm(scale: float, depth: int) -> None:
+    """Shares in steps of 2^-16, zero at -32768: what keyword spotters made for int16 ends have."""
+    shape = (1, depth)
+    operand = Operand(shape, per_tensor(scale, 2))
+    output = Operand(shape, per_tensor(2.0**-16, -(2**15)), None, np.dtype(np.int16))
+    x = np.random.default_rng(depth).integers(-128, 128, (60, depth)).astype(np.int8)
+    low = Lowered(softmax.lower(Softmax(), (operand,), (output,)), (operand,), (output,), (x,))
+    found = softmax.run_int(low.params, x)
+    assert_same_bytes(run_tflm(int8_model(softmax.OP, low), low), found, Case("wide", Softmax(), (shape,), "int16"))
+
+
 def test_a_thousand_classes() -> None:
     """One winner: as tflite-micro. All equal: a share of 1/1000 is 0, where tflite-micro asserts on its shift."""
     shape = (1, 1000)

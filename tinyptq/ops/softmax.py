@@ -38,10 +38,12 @@ class Softmax:
 @dataclass(frozen=True, eq=False)
 class SoftmaxInt:
     """int8: y = RDBPOT(e · (1 / Σe), 31 − 8) − 128 with e = exp((x − max) · s · beta) in Q0.31; 0 below difference_min.
+    int8 to int16: likewise, with 31 − 16 and − 32768.
     int16: two tables, see softmax_int16; multiplier and shift bring x − max to steps of 10 / 65535.
     """
 
-    dtype: str  # of input and output
+    dtype: str  # of the input
+    output_dtype: str
     shape: Shape
     beta: float  # for the exported file only
     multiplier: int
@@ -61,9 +63,23 @@ class SoftmaxInt:
         return SUM_BITS
 
     @property
+    def output_bits(self) -> int:
+        """One is 2^output_bits steps of the output."""
+        return OUTPUT_BITS if self.output_dtype == "int8" else 16
+
+    @property
+    def half(self) -> int:
+        """Minus the output's zero point, which is its lowest value."""
+        return 1 << (self.output_bits - 1)
+
+    @property
+    def highest(self) -> int:
+        return self.half - 1
+
+    @property
     def share_shift(self) -> int:
-        """Right shift that makes 1/256 steps of a share, before the sum's leading zeros are taken off."""
-        return SUM_BITS + 31 - OUTPUT_BITS
+        """Right shift that makes steps of a share, before the sum's leading zeros are taken off."""
+        return SUM_BITS + 31 - self.output_bits
 
     @cached_property
     def exponentials(self) -> Array:
@@ -105,7 +121,9 @@ def positive_beta(graph: Graph, node: Node) -> bool:
 
 
 def lower(attrs: Softmax, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> SoftmaxInt:
-    return lower_int16(attrs, inputs[0]) if inputs[0].dtype == np.int16 else lower_int8(attrs, inputs[0])
+    if inputs[0].dtype == np.int16:
+        return lower_int16(attrs, inputs[0])
+    return lower_int8(attrs, inputs[0], str(outputs[0].dtype))
 
 
 def lower_int16(attrs: Softmax, x: Operand) -> SoftmaxInt:
@@ -114,11 +132,12 @@ def lower_int16(attrs: Softmax, x: Operand) -> SoftmaxInt:
     steps = softmax_int16.LOWEST_EXPONENT / softmax_int16.DIFFERENCE_STEPS
     multiplier, shift = quantize_multiplier(float(x.qparams.scale[0]) * beta / steps)
     if shift > softmax_int16.MAX_SHIFT:
-        raise TinyptqError("scale-out-of-range", f"scale {float(x.qparams.scale[0]):.3g} is too coarse for int16 softmax")
-    return SoftmaxInt("int16", x.shape, beta, multiplier, shift, 0)
+        scale = float(x.qparams.scale[0])
+        raise TinyptqError("scale-out-of-range", f"scale {scale:.3g} is too coarse for int16 softmax")
+    return SoftmaxInt("int16", "int16", x.shape, beta, multiplier, shift, 0)
 
 
-def lower_int8(attrs: Softmax, x: Operand) -> SoftmaxInt:
+def lower_int8(attrs: Softmax, x: Operand, output_dtype: str = "int8") -> SoftmaxInt:
     """Multiplier beta · s_in · 2^26, in double, within int32. Source: TFLite PreprocessSoftmaxScaling."""
     qparams = x.qparams
     beta = float(np.float32(attrs.beta))
@@ -127,6 +146,7 @@ def lower_int8(attrs: Softmax, x: Operand) -> SoftmaxInt:
     require_left_shift(shift - 1, qparams)  # TFLite demands a multiplier above one
     return SoftmaxInt(
         dtype="int8",
+        output_dtype=output_dtype,
         shape=x.shape,
         beta=beta,
         multiplier=multiplier,
@@ -144,8 +164,9 @@ def run_int(params: SoftmaxInt, x: Array) -> Array:
     total = rounding_divide_by_power_of_two(params.exponentials.astype(np.int64), SUM_BITS)[difference]
     reciprocal, exponent = fixed_point_reciprocal(total.sum(axis=-1, keepdims=True))
     product = saturating_rounding_doubling_high_mul(exponential, reciprocal)
-    y = rounding_divide_by_power_of_two(product, np.minimum(exponent, 32)) - 128
-    share: Array = np.clip(y, -128, 127).astype(np.int8)
+    right = exponent + OUTPUT_BITS - params.output_bits
+    y = rounding_divide_by_power_of_two(product, np.minimum(right, 32)) - params.half
+    share: Array = np.clip(y, -params.half, params.highest).astype(params.output_dtype)
     return share
 
 
