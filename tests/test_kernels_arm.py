@@ -269,6 +269,7 @@ def test_half_words_on_paper() -> None:
     case = Case("paper", "conv_2d", (1, 1, 1, 4), 2, "")
     params = layer_program(case).layers[0].params
     params = replace(params, weights=np.array([[-1, 2, 5, 6], [3, -4, 7, -8]], np.int8).reshape(2, 1, 1, 4))
+    params = replace(params, bias=np.array([5, -7], np.int32), shift=np.full(2, -3, np.int8))  # the output must change
     stream = arm_dsp.pack(params)["stream"].view(np.uint32).reshape(-1)
     assert stream[2:4].tolist() == [(5 + 256 * 7) << 16 | 767, (6 - 256 * 8) % 65536 << 16 | (2 - 256 * 4) % 65536]
     bias0, bias1 = params.folded_bias.tolist()
@@ -283,7 +284,6 @@ def test_preconditions_are_proved_or_the_kernel_steps_back() -> None:
         replace(params, window=Window((1, 1), (2, 2))),
         replace(params, window=Window((1, 1), pad_left=1)),
         replace(params, shift=np.zeros(64, np.int8)),
-        replace(params, bias=np.full(64, 2**31 - 1, np.int32)),
     ):
         assert not arm_mve.supports(changed)
         assert not arm_dsp.supports(changed)
@@ -291,7 +291,8 @@ def test_preconditions_are_proved_or_the_kernel_steps_back() -> None:
     lowest[0, 0, 0, 0] = -128
     assert not arm_dsp.supports(replace(params, weights=lowest))  # -128·256 + w0 leaves int16
     assert arm_dsp.details(params).mixed
-    assert not arm_dsp.details(replace(params, bias=np.full(64, 2**23, np.int32))).mixed
+    shifted = replace(params, bias=np.full(64, 2**23, np.int32), shift=np.full(64, -17, np.int8))
+    assert not arm_dsp.details(shifted).mixed
 
 
 def test_a_board_without_the_extension_gets_the_portable_kernel() -> None:

@@ -137,10 +137,12 @@ class PointwiseTile:
 
 
 def supports(params: Params) -> bool:
+    """Every pixel on its own, and the tile computes what the layer asks for."""
+    return is_pointwise(params) and tile_covers(pointwise(params))
+
+
+def tile_covers(layer: Pointwise) -> bool:
     """Two channels, weights as the half-words need them, right shifts and sums that the short requantization covers."""
-    if not is_pointwise(params):
-        return False
-    layer = pointwise(params)
     right, bound = right_shifts(layer), accumulator_bound(layer)
     zero_point = abs(layer.output_zero_point)
     return (
@@ -161,7 +163,11 @@ def pack(params: Params) -> Mapping[str, Array]:
     initial accumulators (mixed or channel 1, channel 0), weight words, then per channel (multiplier, rounding, shift)
     where rounding = 2^(shift − 1) + zero point · 2^shift.
     """
-    tile, layer = details(params), pointwise(params)
+    return pack_tile(details(params), pointwise(params))
+
+
+def pack_tile(tile: PointwiseTile, layer: Pointwise) -> Mapping[str, Array]:
+    """See pack."""
     channels = np.array(group_starts(tile.outputs, CHANNELS))[:, None] + np.arange(CHANNELS)  # [pairs, 2]
     bias = layer.folded_bias.astype(np.int64)[channels]
     second = bias[:, 0] + 256 * bias[:, 1] if tile.mixed else bias[:, 1]
@@ -193,6 +199,11 @@ def weight_words(layer: Pointwise, tile: PointwiseTile, channels: Array) -> Arra
 
 def details(params: Params) -> PointwiseTile:
     layer = pointwise(params)
+    return tile_of(layer, 1 if layer.pixels == 1 else PIXELS)
+
+
+def tile_of(layer: Pointwise, pixels: int) -> PointwiseTile:
+    """Tiles of that many pixels for the layer's matrix."""
     words = 2 * -(-layer.inputs // 4)
     turns = -(-words // MAX_UNROLL)
     unroll = -(-words // (2 * turns)) * 2  # even: whole groups of four inputs
@@ -200,7 +211,7 @@ def details(params: Params) -> PointwiseTile:
     return PointwiseTile(
         inputs=layer.inputs,
         outputs=layer.outputs,
-        pixels=1 if layer.pixels == 1 else PIXELS,
+        pixels=pixels,
         row_pixels=layer.row_pixels,
         by_rows=layer.by_rows,
         pairs=len(second),

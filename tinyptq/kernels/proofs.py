@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tinyptq.fixedpoint import multiply_by_quantized_multiplier
 from tinyptq.graph import Array
 from tinyptq.ops.conv_2d import Conv2DInt8
 from tinyptq.ops.fully_connected import FullyConnectedInt8
@@ -46,7 +47,7 @@ class Pointwise:
 def pointwise(params: Conv2DInt8 | FullyConnectedInt8) -> Pointwise:
     """The matrix of a layer for which is_pointwise holds."""
     by_rows = isinstance(params, Conv2DInt8)
-    return Pointwise(
+    layer = Pointwise(
         rows=params.output_shape[1] if isinstance(params, Conv2DInt8) else 1,
         row_pixels=params.output_shape[2] if isinstance(params, Conv2DInt8) else params.vectors,
         by_rows=by_rows,
@@ -58,6 +59,37 @@ def pointwise(params: Conv2DInt8 | FullyConnectedInt8) -> Pointwise:
         input_zero_point=params.input_zero_point,
         output_zero_point=params.output_zero_point,
         activation_min=params.activation_min,
+    )
+    return without_dead_channels(layer, params.activation_max)
+
+
+def without_dead_channels(layer: Pointwise, activation_max: int) -> Pointwise:
+    """Channels that give one value whatever the input: weights of zero, and numbers any short requantization covers.
+
+    Training leaves such channels behind, with scales so small that bias and shift are extreme. 4 · (value − zero
+    point), times one half, shifted right by one, is exact.
+    """
+    if bool((layer.multiplier < 0).any()):
+        return layer
+    lowest, highest = (
+        np.clip(
+            multiply_by_quantized_multiplier(acc, layer.multiplier, layer.shift) + layer.output_zero_point,
+            layer.activation_min,
+            activation_max,
+        )
+        for acc in accumulator_range(layer)
+    )
+    dead = lowest == highest
+    if not dead.any():
+        return layer
+    constant = (4 * (lowest - layer.output_zero_point)).astype(np.int32)
+    return replace(
+        layer,
+        weights=np.where(dead[:, None], np.int8(0), layer.weights),
+        bias=np.where(dead, constant, layer.bias),
+        folded_bias=np.where(dead, constant, layer.folded_bias),
+        multiplier=np.where(dead, np.int32(1 << 30), layer.multiplier),
+        shift=np.where(dead, np.int8(-1), layer.shift),
     )
 
 

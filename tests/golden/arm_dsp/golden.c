@@ -15,13 +15,12 @@
 #error "tq_math.h is of another tinyptq version: generate again"
 #endif
 
-static int8_t arena[720] TQ_ARENA;
+static int8_t arena[1024] TQ_ARENA;
 
 typedef char golden_arena_size_check[sizeof(arena) == GOLDEN_ARENA_BYTES ? 1 : -1];
 
 typedef char golden_weights_size_check[
-    sizeof(golden_layer0_weights) + sizeof(golden_layer0_bias) + sizeof(golden_layer0_multiplier) +
-        sizeof(golden_layer0_shift) + sizeof(golden_layer1_stream) + sizeof(golden_layer4_stream) +
+    sizeof(golden_layer0_stream) + sizeof(golden_layer1_stream) + sizeof(golden_layer4_stream) +
         sizeof(golden_layer5_exponentials)
         == GOLDEN_WEIGHTS_BYTES ? 1 : -1];
 
@@ -38,11 +37,164 @@ static void conv_2d_0_fill_line(int8_t *line, const int8_t *input, int32_t row)
     memset(line + 40, (-3), 8u);
 }
 
-/* conv_2d 1x6x5x8 -> 1x6x5x8: kernel 3x3, stride 1x1, padding 1 above 1 below 1 left 1 right. */
-static void conv_2d_0(const int8_t *input, int8_t *output, const int8_t *weights, const int32_t *bias,
-    const int32_t *multiplier, const int8_t *shift, int8_t *scratch, int32_t first_row, int32_t end_row)
+/* 24 int8 of a window -> int16 pairs: per four of them (0, 2), then (1, 3), 16 bytes apart. */
+static inline void conv_2d_0_widen(const int8_t *source, int8_t *slot)
 {
+    const int8_t *from = source;
+    int8_t *to = slot;
+    __asm__ volatile(
+        "ldr r3, [%[from]], #4\n"
+        "sxtb16 r12, r3\n"
+        "sxtb16 r3, r3, ror #8\n"
+        "str r12, [%[to]], #16\n"
+        "str r3, [%[to]], #16\n"
+        "ldr r3, [%[from]], #4\n"
+        "sxtb16 r12, r3\n"
+        "sxtb16 r3, r3, ror #8\n"
+        "str r12, [%[to]], #16\n"
+        "str r3, [%[to]], #16\n"
+        "ldr r3, [%[from]], #4\n"
+        "sxtb16 r12, r3\n"
+        "sxtb16 r3, r3, ror #8\n"
+        "str r12, [%[to]], #16\n"
+        "str r3, [%[to]], #16\n"
+        "ldr r3, [%[from]], #4\n"
+        "sxtb16 r12, r3\n"
+        "sxtb16 r3, r3, ror #8\n"
+        "str r12, [%[to]], #16\n"
+        "str r3, [%[to]], #16\n"
+        "ldr r3, [%[from]], #4\n"
+        "sxtb16 r12, r3\n"
+        "sxtb16 r3, r3, ror #8\n"
+        "str r12, [%[to]], #16\n"
+        "str r3, [%[to]], #16\n"
+        "ldr r3, [%[from]], #4\n"
+        "sxtb16 r12, r3\n"
+        "sxtb16 r3, r3, ror #8\n"
+        "str r12, [%[to]], #16\n"
+        "str r3, [%[to]], #16\n"
+        : [from] "+r"(from), [to] "+r"(to)
+        :
+        : "r3", "r12", "memory");
+}
+
+/* 4 widened pixels x all 8 output channels, two at a time.
+ *
+ * r0 walks through the pixels, r1 through the constants: both initial accumulators, weights, requantization.
+ * r4-r7 accumulate channel 0 + 256 * channel 1 of the four pixels, r8-r11 channel 0.
+ * r2 r3 hold a pair of inputs of two pixels, r12 a word of weights, lr its low bytes.
+ * After the products r0 is the multiplier, r2 the rounding, r3 the shift, r12 the output. All registers are taken, r7
+ * (a frame pointer to some compilers) included: it waits on the stack with what is needed only between the pairs, 20
+ * bytes the compiler does not count. Never inlined: compilers that guess the size of the code from the number of its
+ * lines are wrong about .rept, which must not matter to the code around it.
+ */
+static __attribute__((noinline)) void conv_2d_0_tile(const int8_t *widened, const int32_t *stream, int8_t *result)
+{
+    register const int8_t *pixels __asm__("r0") = widened;
+    register const int32_t *constants __asm__("r1") = stream;
+    register int8_t *output __asm__("r2") = result;
+    register const int32_t *constants_end __asm__("r3") = stream + 176;
+    register const int8_t *pixels_end __asm__("r4") = widened + 576;
+    __asm__ volatile(
+        "push {r0, r2, r3, r4, r7}\n" /* [sp] pixels, #4 output, #8 end of constants, #12 end of pixels */
+        "1:\n"
+        "ldr r0, [sp]\n"
+        "ldr r7, [r1], #4\n"
+        "ldr r11, [r1], #4\n"
+        "mov r4, r7\n"
+        "mov r5, r7\n"
+        "mov r6, r7\n"
+        "mov r8, r11\n"
+        "mov r9, r11\n"
+        "mov r10, r11\n"
+        "2:\n"
+        ".rept 18\n"
+        "ldr r12, [r1], #4\n"
+        "ldrd r2, r3, [r0], #8\n"
+        "sxtb16 lr, r12\n"
+        "smlad r4, r2, r12, r4\n"
+        "smlad r5, r3, r12, r5\n"
+        "smlad r8, r2, lr, r8\n"
+        "smlad r9, r3, lr, r9\n"
+        "ldrd r2, r3, [r0], #8\n"
+        "smlad r6, r2, r12, r6\n"
+        "smlad r7, r3, r12, r7\n"
+        "smlad r10, r2, lr, r10\n"
+        "smlad r11, r3, lr, r11\n"
+
+        ".endr\n"
+        "ldr lr, [sp, #12]\n"
+        "cmp r0, lr\n"
+        "bne 2b\n"
+        /* (2 * acc * multiplier >> 32, rounded, + rounding) >> shift; the zero point is in the rounding. */
+        "ldr r12, [sp, #4]\n"
+        "ldm r1!, {r0, r2, r3}\n"
+        "sub r4, r4, r8\n"
+        "lsl r8, r8, #1\n"
+        "smmlar lr, r8, r0, r2\n"
+        "asr lr, lr, r3\n"
+        "ssat lr, #8, lr\n"
+        "strb lr, [r12, #0]\n"
+        "sub r5, r5, r9\n"
+        "lsl r9, r9, #1\n"
+        "smmlar lr, r9, r0, r2\n"
+        "asr lr, lr, r3\n"
+        "ssat lr, #8, lr\n"
+        "strb lr, [r12, #8]\n"
+        "sub r6, r6, r10\n"
+        "lsl r10, r10, #1\n"
+        "smmlar lr, r10, r0, r2\n"
+        "asr lr, lr, r3\n"
+        "ssat lr, #8, lr\n"
+        "strb lr, [r12, #16]\n"
+        "sub r7, r7, r11\n"
+        "lsl r11, r11, #1\n"
+        "smmlar lr, r11, r0, r2\n"
+        "asr lr, lr, r3\n"
+        "ssat lr, #8, lr\n"
+        "strb lr, [r12, #24]\n"
+        "ldm r1!, {r0, r2, r3}\n"
+        "add r12, r12, #1\n"
+        "asr r4, r4, #7\n"
+        "smmlar lr, r4, r0, r2\n"
+        "asr lr, lr, r3\n"
+        "ssat lr, #8, lr\n"
+        "strb lr, [r12, #0]\n"
+        "asr r5, r5, #7\n"
+        "smmlar lr, r5, r0, r2\n"
+        "asr lr, lr, r3\n"
+        "ssat lr, #8, lr\n"
+        "strb lr, [r12, #8]\n"
+        "asr r6, r6, #7\n"
+        "smmlar lr, r6, r0, r2\n"
+        "asr lr, lr, r3\n"
+        "ssat lr, #8, lr\n"
+        "strb lr, [r12, #16]\n"
+        "asr r7, r7, #7\n"
+        "smmlar lr, r7, r0, r2\n"
+        "asr lr, lr, r3\n"
+        "ssat lr, #8, lr\n"
+        "strb lr, [r12, #24]\n"
+        "ldr lr, [sp, #8]\n"
+        "add r12, r12, #1\n"
+        "str r12, [sp, #4]\n"
+        "cmp r1, lr\n"
+        "bne 1b\n"
+        "pop {r0, r2, r3, r4, r7}\n"
+        : "+r"(pixels), "+r"(constants), "+r"(output), "+r"(constants_end), "+r"(pixels_end)
+        :
+        : "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+}
+
+/* conv_2d 1x6x5x8 -> 1x6x5x8: kernel 3x3, stride 1x1, padding 1 above 1 below 1 left 1 right, for the Arm DSP extension.
+ * Each window is widened into its slot of a tile of four; a full tile is multiplied. Tiles run on across rows, for the
+ * output does; at the end of a call, a tile that is not full goes through scratch.
+ */
+static void conv_2d_0(const int8_t *input, int8_t *output, const int32_t *stream, int8_t *scratch, int32_t first_row, int32_t end_row)
+{
+    int8_t *const widened = scratch + 176;
     int8_t *out = output + first_row * 40;
+    int32_t slot = 0;
     /* Lines [0, filled) of the padded image have been in the ring. */
     int32_t filled = (first_row == 0) ? 0 : (first_row - 1) + 3;
     for (int32_t row = first_row; row < end_row; row++) {
@@ -55,21 +207,23 @@ static void conv_2d_0(const int8_t *input, int8_t *output, const int8_t *weights
             lines[tap] = scratch + ((top + tap) % 3) * 56;
         }
         for (int32_t column = 0; column < 5; column++) {
-            const int8_t *weight = weights;
-            for (int32_t channel = 0; channel < 8; channel++) {
-                int32_t accumulator = bias[channel];
-                for (int32_t tap = 0; tap < 3; tap++) {
-                    const int8_t *x = lines[tap] + column * 8;
-                    for (int32_t i = 0; i < 24; i++) {
-                        accumulator += x[i] * weight[i];
-                    }
-                    weight += 24;
-                }
-                const int32_t scaled =
-                    tq_multiply_by_quantized_multiplier(accumulator, multiplier[channel], shift[channel]);
-                *out++ = (int8_t)tq_clamp(scaled + (-128), (-128), 127);
+            int8_t *target = widened + slot * 4;
+            for (int32_t tap = 0; tap < 3; tap++) {
+                const int8_t *x = lines[tap] + column * 8;
+                conv_2d_0_widen(x, target);
+                target += 192;
+            }
+            slot++;
+            if (slot == 4) {
+                conv_2d_0_tile(widened, stream, out);
+                out += 32;
+                slot = 0;
             }
         }
+    }
+    if (slot > 0) {
+        conv_2d_0_tile(widened, stream, scratch + 752);
+        memcpy(out, scratch + 752, (size_t)(slot * 8));
     }
 }
 
@@ -425,31 +579,30 @@ static void softmax_0(const int8_t *input, int8_t *output, const int32_t *expone
     }
 }
 
-/* layer 0: conv_2d 'spatial', portable kernel
+/* layer 0: conv_2d 'spatial', arm_dsp kernel
  *   input   int8 1x6x5x8 scale 0.03125 zero point -3  caller
- *   output  int8 1x6x5x8 scale 0.0625 zero point -128  arena [0, 240)
- *   scratch arena [240, 408)
+ *   output  int8 1x6x5x8 scale 0.0625 zero point -128  arena [784, 1024)
+ *   scratch arena [0, 784)
  */
 static void layer0_conv_2d(const int8_t *input, int8_t *output, int32_t first_row, int32_t end_row)
 {
-    conv_2d_0(input, output, golden_layer0_weights, golden_layer0_bias, golden_layer0_multiplier,
-        golden_layer0_shift, &arena[240], first_row, end_row);
+    conv_2d_0(input, output, golden_layer0_stream, &arena[0], first_row, end_row);
 }
 
 /* layer 1: conv_2d 'pointwise', arm_dsp kernel
- *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [0, 240)
- *   output  int8 1x6x5x8 scale 0.0625 zero point -128  arena [240, 480)
- *   scratch arena [480, 544)
+ *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [784, 1024)
+ *   output  int8 1x6x5x8 scale 0.0625 zero point -128  arena [0, 240)
+ *   scratch arena [240, 304)
  */
 static void layer1_conv_2d(const int8_t *input, int8_t *output, int32_t first_row, int32_t end_row)
 {
-    conv_2d_1(input, output, golden_layer1_stream, &arena[480], first_row, end_row);
+    conv_2d_1(input, output, golden_layer1_stream, &arena[240], first_row, end_row);
 }
 
 /* layer 2: add 'sum', portable kernel
+ *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [784, 1024)
  *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [0, 240)
- *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [240, 480)
- *   output  int8 1x6x5x8 scale 0.09375 zero point -128  arena [480, 720)
+ *   output  int8 1x6x5x8 scale 0.09375 zero point -128  arena [240, 480)
  */
 static void layer2_add(const int8_t *input0, const int8_t *input1, int8_t *output)
 {
@@ -457,7 +610,7 @@ static void layer2_add(const int8_t *input0, const int8_t *input1, int8_t *outpu
 }
 
 /* layer 3: mean 'features', portable kernel
- *   input   int8 1x6x5x8 scale 0.09375 zero point -128  arena [480, 720)
+ *   input   int8 1x6x5x8 scale 0.09375 zero point -128  arena [240, 480)
  *   output  int8 1x8 scale 0.0625 zero point -128  arena [16, 24)
  */
 static void layer3_mean(const int8_t *input, int8_t *output)
@@ -487,16 +640,16 @@ static void layer5_softmax(const int8_t *input, int8_t *output)
 void golden_run(const int8_t input[GOLDEN_INPUT_SIZE], int8_t output[GOLDEN_OUTPUT_SIZE])
 {
     TQ_LAYER_BEGIN(0);
-    layer0_conv_2d(input, &arena[0], 0, 6);
-    TQ_LAYER_END(0, &arena[0], 240);
+    layer0_conv_2d(input, &arena[784], 0, 6);
+    TQ_LAYER_END(0, &arena[784], 240);
     TQ_LAYER_BEGIN(1);
-    layer1_conv_2d(&arena[0], &arena[240], 0, 6);
-    TQ_LAYER_END(1, &arena[240], 240);
+    layer1_conv_2d(&arena[784], &arena[0], 0, 6);
+    TQ_LAYER_END(1, &arena[0], 240);
     TQ_LAYER_BEGIN(2);
-    layer2_add(&arena[0], &arena[240], &arena[480]);
-    TQ_LAYER_END(2, &arena[480], 240);
+    layer2_add(&arena[784], &arena[0], &arena[240]);
+    TQ_LAYER_END(2, &arena[240], 240);
     TQ_LAYER_BEGIN(3);
-    layer3_mean(&arena[480], &arena[16]);
+    layer3_mean(&arena[240], &arena[16]);
     TQ_LAYER_END(3, &arena[16], 8);
     TQ_LAYER_BEGIN(4);
     layer4_fully_connected(&arena[16], &arena[24]);

@@ -6,10 +6,7 @@
 
 #include "tq_memory.h"
 
-extern const int8_t golden_layer0_weights[576];
-extern const int32_t golden_layer0_bias[8];
-extern const int32_t golden_layer0_multiplier[8];
-extern const int8_t golden_layer0_shift[8];
+extern const int32_t golden_layer0_stream[176];
 extern const int8_t golden_layer1_weights[128];
 extern const int32_t golden_layer1_parameters[24];
 extern const int32_t golden_layer4_stream[24];

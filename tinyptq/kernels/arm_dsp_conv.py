@@ -1,0 +1,131 @@
+"""Convolution with any kernel for Arm cores with the DSP extension: the tile of arm_dsp.py, fed window by window.
+
+A window's bytes are a row of the weight matrix's columns. Its runs (contiguous bytes: a kernel row, or one tap where
+the kernel is dilated) are widened to int16 pairs right where the tile reads them. Runs that are no multiple of four
+bytes are first gathered side by side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from tinyptq.kernels.arm_dsp import PIXELS, PointwiseTile, pack_tile, tile_covers, tile_of
+from tinyptq.kernels.base import Cost, Kernel
+from tinyptq.kernels.proofs import is_pointwise, pointwise
+from tinyptq.ops import window as win
+from tinyptq.ops.conv_2d import Conv2DInt8
+
+ALIGNMENT = 16  # of the parts of scratch memory
+MAX_QUADS = 8  # groups of four bytes widened by straight-line code
+
+
+@dataclass(frozen=True)
+class ConvTile(PointwiseTile):
+    """What templates/kernels/conv_2d/arm_dsp_kxk.c.j2 looks up besides the params.
+
+    ring        bytes of padded lines at the start of scratch.
+    run_bytes   widened at a time: a run, or the whole window where it is gathered (then rounded up; the
+                bytes beyond the window meet weights of zero).
+    runs        of a window.  runs_per_row: of one of its rows.
+    gathered    the runs are copied side by side first.
+    part_tiles  may a call end with fewer pixels than a tile?
+    """
+
+    ring: int
+    run_bytes: int
+    runs: int
+    runs_per_row: int
+    gathered: bool
+    part_tiles: bool
+
+    @property
+    def run_quads(self) -> int:
+        return self.run_bytes // 4
+
+    @property
+    def run_unroll(self) -> int:
+        return max(n for n in range(1, MAX_QUADS + 1) if self.run_quads % n == 0)
+
+    @property
+    def run_turns(self) -> int:
+        return self.run_quads // self.run_unroll
+
+    @property
+    def run_widened_bytes(self) -> int:
+        """Of all four pixels."""
+        return 2 * self.run_bytes * self.pixels
+
+    @property
+    def tile_output_bytes(self) -> int:
+        return self.pixels * self.outputs
+
+    @property
+    def widened_offset(self) -> int:
+        return aligned(self.ring)
+
+    @property
+    def gather_offset(self) -> int:
+        return self.widened_offset + aligned(self.widened_bytes)
+
+    @property
+    def part_offset(self) -> int:
+        return self.gather_offset + (aligned(self.run_bytes) if self.gathered else 0)
+
+    @property
+    def scratch(self) -> int:
+        return self.part_offset + (self.tile_output_bytes if self.part_tiles else 0)
+
+
+def aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def supports(params: Conv2DInt8) -> bool:
+    """One group; what is pointwise has its own kernel."""
+    return params.groups == 1 and not is_pointwise(params) and tile_covers(pointwise(params))
+
+
+def details(params: Conv2DInt8) -> ConvTile:
+    tile = tile_of(pointwise(params), PIXELS)
+    runs_per_row = 1 if params.window.dilation[1] == 1 else params.window.kernel[1]
+    gathered = params.lines.run % 4 != 0
+    return ConvTile(
+        **{field.name: getattr(tile, field.name) for field in fields(tile)},
+        ring=win.ring_bytes(params.window, params.input_shape),
+        run_bytes=-(-tile.inputs // 4) * 4 if gathered else params.lines.run,
+        runs=params.window.kernel[0] * runs_per_row,
+        runs_per_row=runs_per_row,
+        gathered=gathered,
+        part_tiles=params.output_shape[2] % PIXELS > 0,
+    )
+
+
+def cost(params: Conv2DInt8) -> Cost:
+    """Instructions of the tiles, counted, and of the C around them (measured)."""
+    tile = details(params)
+    pixels = params.output_shape[1] * params.output_shape[2]
+    run = 5 * tile.run_quads + (5 * tile.run_turns if tile.run_turns > 1 else 0)
+    copy = (12 + params.lines.run // 2) * tile.runs if tile.gathered else 0
+    window = copy + (run + 6) * (1 if tile.gathered else tile.runs) + 14
+    line = 40 + params.lines.bytes // 4 if params.lines.padded else 0
+    rows = params.output_shape[1] * (8 * params.window.kernel[0] + 20) + params.input_shape[1] * line
+    tiles = -(-pixels // tile.pixels)
+    return Cost(
+        instructions=pixels * window + tiles * (tile.pairs * tile.instructions + 24) + rows + 40,
+        code_bytes=4 * (12 * tile.steps + 100) + 20 * tile.run_unroll + 300,
+    )
+
+
+KERNELS = (
+    Kernel(
+        op="conv_2d",
+        isa="arm_dsp",
+        template="conv_2d/arm_dsp_kxk.c.j2",
+        supports=supports,
+        pack=lambda params: pack_tile(details(params), pointwise(params)),
+        scratch=lambda params: details(params).scratch,
+        by_rows=lambda params: True,
+        cost=cost,
+        details=details,
+    ),
+)
