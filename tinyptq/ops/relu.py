@@ -79,14 +79,14 @@ def run_float(attrs: Relu, x: Array) -> Array:
 
 
 def lower(attrs: Relu, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> ReluInt8:
-    """One scale, unless someone else's file has two: TFLM then rescales in RELU (float32 quotient of the scales),
-    and in RELU6 compares the input's integers and passes them on.
+    """One scale, unless someone else's file has two: TFLM then rescales in RELU (quotient in double), and in
+    RELU6 compares the input's integers and passes them on.
     """
     source, target = inputs[0].qparams, outputs[0].qparams
     rescales = attrs.clamp == RELU and not source.same_as(target)
     low, high = integer_bounds(attrs.clamp, target if rescales else source)
     low, high = min(low, 127), max(high, -128)  # a zero point at the edge of the range
-    multiplier, shift = quantize_multiplier(float(source.scale[0] / target.scale[0]))
+    multiplier, shift = quantize_multiplier(float(source.scale[0]) / float(target.scale[0]))
     return ReluInt8(
         shape=inputs[0].shape,
         activation_min=low,
