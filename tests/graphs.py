@@ -23,10 +23,14 @@ from tinyptq.ops.elu import Elu
 from tinyptq.ops.fully_connected import FullyConnected
 from tinyptq.ops.gelu import Gelu
 from tinyptq.ops.hard_swish import HardSwish
+from tinyptq.ops.l2_normalization import L2Normalization
 from tinyptq.ops.leaky_relu import LeakyRelu
+from tinyptq.ops.log_softmax import LogSoftmax
 from tinyptq.ops.logistic import Logistic
 from tinyptq.ops.max_pool_2d import MaxPool2D
+from tinyptq.ops.maximum import Maximum
 from tinyptq.ops.mean import Mean
+from tinyptq.ops.minimum import Minimum
 from tinyptq.ops.mirror_pad import REFLECT, MirrorPad
 from tinyptq.ops.mul import Mul
 from tinyptq.ops.neg import Neg
@@ -34,6 +38,7 @@ from tinyptq.ops.pad import Pad
 from tinyptq.ops.pad_v2 import PadV2
 from tinyptq.ops.prelu import Prelu
 from tinyptq.ops.reduce_max import ReduceMax
+from tinyptq.ops.reduce_min import ReduceMin
 from tinyptq.ops.relu import Relu
 from tinyptq.ops.reshape import Reshape
 from tinyptq.ops.resize import Resize
@@ -43,7 +48,10 @@ from tinyptq.ops.softmax import Softmax
 from tinyptq.ops.space_to_depth import SpaceToDepth
 from tinyptq.ops.split import Split
 from tinyptq.ops.sqrt import Sqrt
+from tinyptq.ops.squared_difference import SquaredDifference
 from tinyptq.ops.strided_slice import StridedSlice
+from tinyptq.ops.sub import Sub
+from tinyptq.ops.sum import Sum
 from tinyptq.ops.tanh import Tanh
 from tinyptq.ops.transpose import Transpose
 from tinyptq.ops.transpose_conv import TransposeConv, cropping
@@ -56,6 +64,14 @@ activations = st.sampled_from([NONE, RELU, RELU6])
 small = st.integers(1, 3)
 UNARY = (LeakyRelu(0.25), Elu(), Gelu(), Gelu(True), Silu(), HardSwish(), Abs(), Neg(), Sqrt())
 UNARY_NAMES = {op.attrs: op.name for op in BY_NAME.values()}
+PLAIN_PAIRS = [("maximum", Maximum()), ("minimum", Minimum()), ("squared_difference", SquaredDifference())]
+SQUASHES = [
+    ("logistic", Logistic()),
+    ("tanh", Tanh()),
+    ("softmax", Softmax(1.0)),
+    ("log_softmax", LogSoftmax()),
+    ("l2_normalization", L2Normalization()),
+]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
@@ -152,10 +168,9 @@ def gate(s: Sketch) -> None:
 
 
 def elementwise(s: Sketch, first: str, second: str) -> None:
-    if s.draw(st.booleans()):
-        s.add("add", Add(s.draw(activations)), first, second)
-    else:
-        s.add("mul", Mul(s.draw(activations)), first, second)
+    fused = s.draw(activations)
+    pairs = [("add", Add(fused)), ("mul", Mul(fused)), ("sub", Sub(fused)), *PLAIN_PAIRS]
+    s.add(*s.draw(st.sampled_from(pairs)), first, second)
 
 
 def concatenate(s: Sketch) -> None:
@@ -169,8 +184,7 @@ def relu(s: Sketch) -> None:
 
 
 def squash(s: Sketch) -> None:
-    op, attrs = s.draw(st.sampled_from([("logistic", Logistic()), ("tanh", Tanh()), ("softmax", Softmax(1.0))]))
-    s.add(op, attrs, s.current)
+    s.add(*s.draw(st.sampled_from(SQUASHES)), s.current)
 
 
 def bend(s: Sketch) -> None:
@@ -256,8 +270,9 @@ def blocks(s: Sketch) -> None:
 
 def reduce_space(s: Sketch) -> None:
     keep = s.draw(st.booleans())
-    op, attrs = s.draw(st.sampled_from([("mean", Mean((1, 2), keep)), ("reduce_max", ReduceMax((1, 2), keep))]))
-    s.add(op, attrs, s.current)
+    kinds = [("mean", Mean), ("reduce_max", ReduceMax), ("reduce_min", ReduceMin), ("sum", Sum)]
+    op, attrs = s.draw(st.sampled_from(kinds))
+    s.add(op, attrs((1, 2), keep), s.current)
 
 
 def flatten(s: Sketch) -> None:

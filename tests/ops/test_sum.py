@@ -85,7 +85,8 @@ def test_ties_equal_tflm(part: int) -> None:
     """A multiplier next to part / 8, so that many sums lie half way between two steps: a float32 quotient shows."""
     for scale in (0.1, 0.037, 0.61):
         fine = np.float32(scale)
-        forced = {0: QParams.per_tensor(float(fine), 3), "output": QParams.per_tensor(float(fine * 8 / np.float32(part)))}
+        output = QParams.per_tensor(float(fine * 8 / np.float32(part)))
+        forced = {0: QParams.per_tensor(float(fine), 3), "output": output}
         int_law(OP, Case(f"ties-{part}", Sum((1,)), ((1, 2, 2000),), "ties", qparams=forced))
 
 
