@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from tests.laws import Case, c_law, float_law, int_law, parametrize, step_law
 from tests.ops.exhaustive import exhaustive_law, scales, zero_points
-from tinyptq.graph import QParams
+from tests.tiny_tflite import write_layer
+from tinyptq.graph import QParams, Tensor
 from tinyptq.ops import relu
 from tinyptq.ops.activation import RELU, RELU6, RELU_N1_TO_1, Clamp
 from tinyptq.ops.base import Operand, TfliteCode, TfliteOperator
 from tinyptq.ops.relu import Relu
+from tinyptq.tflm import run_tensors
 
 per_tensor = QParams.per_tensor
 
@@ -32,7 +34,6 @@ TWO_SCALES = tuple(
     for first, second in (
         (per_tensor(0.05, -10), per_tensor(0.03, -128)),
         (per_tensor(0.02, 3), per_tensor(0.11, 40)),
-        (per_tensor(25 / 128, 0), per_tensor(30 / 128, 64)),  # a float32 quotient rounds ties elsewhere
     )
 )
 
@@ -90,3 +91,14 @@ def test_c_equals_numpy(tmp_path: Path) -> None:
 @example(scale=6 / 255, zero_point=-128, clamp=RELU6)
 def test_every_input_equals_tflm(scale: float, zero_point: int, clamp: Clamp) -> None:
     exhaustive_law(relu.OP, Relu(clamp), (per_tensor(scale, zero_point),))
+
+
+def test_the_quotient_of_two_scales_is_taken_in_double() -> None:
+    """25/128 to 30/128: multiples of 2.5 are ties, which a float32 quotient of the scales rounds elsewhere."""
+    source, target = per_tensor(25 / 128), per_tensor(30 / 128, 64)
+    x = np.arange(-128, 128).astype(np.int8)[None]
+    params = relu.lower(Relu(RELU), (Operand(x.shape, source),), (Operand(x.shape, target),))
+    tensors = [Tensor(name, x.shape, x.dtype, None, q) for name, q in (("x", source), ("y", target))]
+    model = write_layer(relu.write_tflite(params), (tensors[0],), (tensors[1],))
+    (expected,) = run_tensors(model, [x], [1])
+    np.testing.assert_array_equal(relu.run_int(params, x), expected)
