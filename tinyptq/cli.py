@@ -171,7 +171,7 @@ def verify(directory: Path, inputs: Path | None, count: int | None, against: str
     with progress_bars() as progress:
         results = verbs.verify(directory, inputs=inputs, count=count, against=against, progress=progress)
     click.echo(report.verify_text(results))
-    warn(read_report(directory)["warnings"])
+    warn(read_report(directory).get("warnings", ()))
     differing = [result for result in results if not result.comparison.equal]
     if differing:
         found = differing[0].comparison.mismatches
@@ -190,7 +190,7 @@ def simulate(directory: Path, inputs: Path, output: Path, all_layers: bool) -> N
     arrays = verbs.simulate(directory, inputs, output, all_layers=all_layers)
     rows = [(key, report.shape_text(array.shape), str(array.dtype)) for key, array in arrays.items()]
     click.echo(report.text_table(("array", "shape", "type"), rows))
-    warn(read_report(directory)["warnings"])
+    warn(read_report(directory).get("warnings", ()))
 
 
 @cli.command()

@@ -78,6 +78,26 @@ def _sections(path: Path) -> list[tuple[str, int]]:
         return []
 
 
+def symbol_bytes(elf: Path, names: Iterable[str]) -> dict[str, bytes]:
+    """What an image stores under these names; names it does not know are left out, all of them where it is stripped."""
+    wanted, found = set(names), {}
+    with elf.open("rb") as file:
+        try:
+            image = ELFFile(file)
+            table = image.get_section_by_name(".symtab")
+            segments = [s for s in image.iter_segments() if s["p_type"] == "PT_LOAD"]
+        except ELFError:
+            return {}
+        for symbol in table.iter_symbols() if table else ():
+            address, size = symbol["st_value"], symbol["st_size"]
+            for segment in segments if symbol.name in wanted else ():
+                offset = address - segment["p_vaddr"]
+                if offset >= 0 and offset + size <= segment["p_filesz"]:
+                    file.seek(segment["p_offset"] + offset)
+                    found[symbol.name] = file.read(size)
+    return found
+
+
 def foreign_symbols(objects: Iterable[Path]) -> tuple[str, ...]:
     """What the model's objects need from outside beyond memcpy, memset and the compiler's integer helpers, sorted."""
     defined: set[str] = set()

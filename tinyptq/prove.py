@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from tinyptq.board import Board
+from tinyptq.emit.c import program_constants
 from tinyptq.emit.ports import io_layout
 from tinyptq.errors import EXIT_MISMATCH, TinyptqError
 from tinyptq.graph import Array
+from tinyptq.image import symbol_bytes
+from tinyptq.plan.planner import plan
 from tinyptq.program import Program
 from tinyptq.run import run_firmware
 from tinyptq.simulate import initial_memory, run_batch
@@ -69,10 +72,25 @@ def verify_firmware(
         shipped = run_firmware(board, elf, packed, size, layers)
         parts.append(compare(expected, layer_tensors(program, traced.layers), checkpoints(program)))
         if parts[-1].equal:  # else the layer that differs is the better answer
+            require_own_constants(program, board, elf)
             require_same_outputs(expected, unpack(program, program.outputs, shipped.outputs))
         stack = max(stack, shipped.stack_bytes or 0)
         progress("verify", min(start + step, total), total)
     return Verification(runner_name(board), merged(parts), stack or None)
+
+
+def require_own_constants(program: Program, board: Board, elf: Path) -> None:
+    """Every constant in the image is the program's: a byte that differs may change no output of these inputs."""
+    constants = program_constants(program, plan(program, board)).values()
+    stored = symbol_bytes(elf, [constant.symbol for constant in constants])
+    for constant in constants:
+        wanted = constant.data.astype(constant.data.dtype.newbyteorder("<")).tobytes()
+        found = stored.get(constant.symbol, wanted)
+        if found != wanted:
+            pairs = enumerate(zip(wanted, found, strict=False))
+            first = next((i for i, (ours, theirs) in pairs if ours != theirs), min(len(wanted), len(found)))
+            message = f"{constant.owner}: byte {first} of {constant.symbol} is not the program's"
+            raise TinyptqError("mismatch", message, where=elf.name, exit_code=EXIT_MISMATCH)
 
 
 def require_same_outputs(expected: Mapping[str, Array], actual: Mapping[str, Array]) -> None:

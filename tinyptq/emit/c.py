@@ -24,10 +24,11 @@ RUNTIME_HEADERS = ("tq_math.h", "tq_memory.h", "tq_trace.h")
 
 @dataclass(frozen=True)
 class Constant:
-    """One const array of <model>_weights.c."""
+    """One const array of <model>_weights.c. owner: the layer or operand it belongs to, in words."""
 
     symbol: str
     data: Array
+    owner: str
 
     @property
     def ctype(self) -> str:
@@ -118,11 +119,11 @@ def program_constants(program: Program, plan: Plan) -> dict[str, Constant]:
     for index, (layer, kernel) in enumerate(zip(program.layers, plan.kernels, strict=True)):
         for argument, data in kernel.pack(layer.params).items():
             key = f"layer{index}_{argument}"
-            result[key] = Constant(f"{program.name}_{key}", data)
+            result[key] = Constant(f"{program.name}_{key}", data, f"layer {index} '{layer.name}'")
     for name, symbol in operand_symbols(program).items():
         operand = program.values[name].data
         assert operand is not None
-        result[f"value:{name}"] = Constant(symbol, operand)
+        result[f"value:{name}"] = Constant(symbol, operand, f"operand '{name}'")
     return result
 
 
