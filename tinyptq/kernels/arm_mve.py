@@ -17,6 +17,7 @@ import numpy as np
 from tinyptq.graph import Array
 from tinyptq.kernels.base import Cost, Kernel
 from tinyptq.kernels.proofs import (
+    Pointwise,
     accumulator_bound,
     group_starts,
     is_pointwise,
@@ -104,9 +105,11 @@ class PointwiseTile:
 
 def supports(params: Params) -> bool:
     """Four channels, right shifts and accumulators that the short requantization covers."""
-    if not is_pointwise(params):
-        return False
-    layer = pointwise(params)
+    return is_pointwise(params) and fits(pointwise(params))
+
+
+def fits(layer: Pointwise) -> bool:
+    """Are the tile's preconditions proved for this matrix?"""
     right = right_shifts(layer)
     return (
         layer.outputs >= CHANNELS
@@ -117,13 +120,12 @@ def supports(params: Params) -> bool:
     )
 
 
-def pack(params: Params) -> Mapping[str, Array]:
+def pack(layer: Pointwise) -> Mapping[str, Array]:
     """Weights as the tile loads them; bias, multiplier and shift of a group next to each other.
 
     weights:    int8 [groups, vectors of 16 inputs, 4 channels, 16], zero where a lane holds nothing to be added.
     parameters: int32 [groups, (bias, multiplier, shift), 4].
     """
-    layer = pointwise(params)
     channels = np.array(group_starts(layer.outputs, CHANNELS))[:, None] + np.arange(CHANNELS)  # [groups, 4]
     rows = np.pad(layer.weights, ((0, 0), (0, max(LANES - layer.inputs, 0))))
     vectors = [rows[:, start : start + LANES].copy() for start in vector_starts(layer.inputs)]
@@ -142,8 +144,7 @@ def vector_starts(inputs: int) -> list[int]:
     return group_starts(max(inputs, LANES), LANES)
 
 
-def details(params: Params) -> PointwiseTile:
-    layer = pointwise(params)
+def tile_of(layer: Pointwise) -> PointwiseTile:
     pixels = min(PIXELS, layer.row_pixels)
     starts = vector_starts(layer.inputs)
     group_bytes = len(starts) * CHANNELS * LANES
@@ -216,7 +217,8 @@ def multiply(walk: Walk, steps: Sequence[int], centre: int | None, first: str) -
 
 def cost(params: Params) -> Cost:
     """Instructions of the loop, counted; the C around it costs about 28 per group, 52 for odd pixels (measured)."""
-    tile, layer = details(params), pointwise(params)
+    layer = pointwise(params)
+    tile = tile_of(layer)
     tiles = -(-layer.pixels // tile.pixels)
     around = 28 + 24 * (layer.pixels % tile.pixels)
     return Cost(
@@ -232,11 +234,11 @@ def kernel(op: str) -> Kernel:
         isa="arm_mve",
         template="conv_2d/arm_mve_1x1.c.j2",
         supports=supports,
-        pack=pack,
+        pack=lambda params: pack(pointwise(params)),
         scratch=lambda params: 0,
         by_rows=lambda params: pointwise(params).by_rows,
         cost=cost,
-        details=details,
+        details=lambda params: tile_of(pointwise(params)),
     )
 
 

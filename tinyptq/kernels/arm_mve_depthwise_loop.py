@@ -87,7 +87,7 @@ def load_tap(path: Walk, lines: Sequence[str], tap: int) -> tuple[list[str], lis
         return enter, plain, load(f"[{pointer}], #{path.step}") if last else plain
     move = path.step - (path.kernel[1] - 1) * path.tap if last else path.tap
     plain = load(f"[{pointer}]")
-    add = [f"{'add' if move > 0 else 'sub'}.w {pointer}, {pointer}, #{abs(move)}"] if move else []
+    add = [f"{'add' if move > 0 else 'sub'} {pointer}, {pointer}, #{abs(move)}"] if move else []
     return enter, plain, plain + add
 
 
@@ -127,4 +127,4 @@ def store(clamps: tuple[int, int], step: int, lanes: int) -> list[str]:
     text += ["vdup.8 q1, r12", "vmin.s8 q0, q0, q1"] if clamps[1] < 127 else []
     address = f"[r6], #{step}" if step <= BYTE_REACH else "[r6]"
     text += ["vpst", f"vstrbt.8 q0, {address}"] if lanes else [f"vstrb.8 q0, {address}"]
-    return text + ([f"add.w r6, r6, #{step}"] if step > BYTE_REACH else [])
+    return text + ([f"add r6, r6, #{step}"] if step > BYTE_REACH else [])

@@ -15,13 +15,14 @@
 #error "tq_math.h is of another tinyptq version: generate again"
 #endif
 
-static int8_t arena[1024] TQ_ARENA;
+static int8_t arena[768] TQ_ARENA;
 
 typedef char golden_arena_size_check[sizeof(arena) == GOLDEN_ARENA_BYTES ? 1 : -1];
 
 typedef char golden_weights_size_check[
-    sizeof(golden_layer0_stream) + sizeof(golden_layer1_weights) + sizeof(golden_layer1_parameters) +
-        sizeof(golden_layer4_stream) + sizeof(golden_layer5_exponentials)
+    sizeof(golden_layer0_weights) + sizeof(golden_layer0_parameters) + sizeof(golden_layer1_weights) +
+        sizeof(golden_layer1_parameters) + sizeof(golden_layer4_stream) +
+        sizeof(golden_layer5_exponentials)
         == GOLDEN_WEIGHTS_BYTES ? 1 : -1];
 
 /* One line of the padded image, 56 bytes: input row `row` between its borders, or all border. */
@@ -37,164 +38,150 @@ static void conv_2d_0_fill_line(int8_t *line, const int8_t *input, int32_t row)
     memset(line + 40, (-3), 8u);
 }
 
-/* 24 int8 of a window -> int16 pairs: per four of them (0, 2), then (1, 3), 16 bytes apart. */
-static inline void conv_2d_0_widen(const int8_t *source, int8_t *slot)
-{
-    const int8_t *from = source;
-    int8_t *to = slot;
-    __asm__ volatile(
-        "ldr r3, [%[from]], #4\n"
-        "sxtb16 r12, r3\n"
-        "sxtb16 r3, r3, ror #8\n"
-        "str r12, [%[to]], #16\n"
-        "str r3, [%[to]], #16\n"
-        "ldr r3, [%[from]], #4\n"
-        "sxtb16 r12, r3\n"
-        "sxtb16 r3, r3, ror #8\n"
-        "str r12, [%[to]], #16\n"
-        "str r3, [%[to]], #16\n"
-        "ldr r3, [%[from]], #4\n"
-        "sxtb16 r12, r3\n"
-        "sxtb16 r3, r3, ror #8\n"
-        "str r12, [%[to]], #16\n"
-        "str r3, [%[to]], #16\n"
-        "ldr r3, [%[from]], #4\n"
-        "sxtb16 r12, r3\n"
-        "sxtb16 r3, r3, ror #8\n"
-        "str r12, [%[to]], #16\n"
-        "str r3, [%[to]], #16\n"
-        "ldr r3, [%[from]], #4\n"
-        "sxtb16 r12, r3\n"
-        "sxtb16 r3, r3, ror #8\n"
-        "str r12, [%[to]], #16\n"
-        "str r3, [%[to]], #16\n"
-        "ldr r3, [%[from]], #4\n"
-        "sxtb16 r12, r3\n"
-        "sxtb16 r3, r3, ror #8\n"
-        "str r12, [%[to]], #16\n"
-        "str r3, [%[to]], #16\n"
-        : [from] "+r"(from), [to] "+r"(to)
-        :
-        : "r3", "r12", "memory");
-}
-
-/* 4 widened pixels x all 8 output channels, two at a time.
+/* Tiles of 2 x 4 channels, pixel by pixel, of one group of four output channels.
  *
- * r0 walks through the pixels, r1 through the constants: both initial accumulators, weights, requantization.
- * r4-r7 accumulate channel 0 + 256 * channel 1 of the four pixels, r8-r11 channel 0.
- * r2 r3 hold a pair of inputs of two pixels, r12 a word of weights, lr its low bytes.
- * After the products r0 is the multiplier, r2 the rounding, r3 the shift, r12 the output. All registers are taken, r7
- * (a frame pointer to some compilers) included: it waits on the stack with what is needed only between the pairs, 20
- * bytes the compiler does not count. Never inlined: compilers that guess the size of the code from the number of its
- * lines are wrong about .rept, which must not matter to the code around it.
+ * r0 r2 r4 r6 accumulate the first pixel, r8 r10 r12 lr the second (VMLADAV wants even numbers).
+ * r1 and r3 walk through the two pixels, r5 the output, r11 the weights; r9 counts tiles. r0 is the pointer to bias,
+ * multiplier and shift until they are in q5, q6 and q7; q0-q4 hold what is being multiplied. r7 is left alone: it is
+ * the frame pointer of some compilers. Never inlined: compilers that guess the size of the code from the number of
+ * its lines are wrong about .rept, which must not matter to the code around it.
  */
-static __attribute__((noinline)) void conv_2d_0_tile(const int8_t *widened, const int32_t *stream, int8_t *result)
+static __attribute__((noinline)) void conv_2d_0_tiles(const int8_t *pixels, int8_t *target, const int8_t *weights, const int32_t *parameters, int32_t tiles)
 {
-    register const int8_t *pixels __asm__("r0") = widened;
-    register const int32_t *constants __asm__("r1") = stream;
-    register int8_t *output __asm__("r2") = result;
-    register const int32_t *constants_end __asm__("r3") = stream + 176;
-    register const int8_t *pixels_end __asm__("r4") = widened + 576;
+    register const int32_t *quantization __asm__("r0") = parameters;
+    register const int8_t *first __asm__("r1") = pixels;
+    register const int8_t *second __asm__("r3") = pixels + 72;
+    register int8_t *result __asm__("r5") = target;
+    register int32_t count __asm__("r9") = tiles;
+    register const int8_t *block __asm__("r11") = weights + 160;
     __asm__ volatile(
-        "push {r0, r2, r3, r4, r7}\n" /* [sp] pixels, #4 output, #8 end of constants, #12 end of pixels */
+        "vldrw.u32 q5, [r0]\n"
+        "vldrw.u32 q6, [r0, #16]\n"
+        "vldrw.u32 q7, [r0, #32]\n"
         "1:\n"
-        "ldr r0, [sp]\n"
-        "ldr r7, [r1], #4\n"
-        "ldr r11, [r1], #4\n"
-        "mov r4, r7\n"
-        "mov r5, r7\n"
-        "mov r6, r7\n"
-        "mov r8, r11\n"
-        "mov r9, r11\n"
-        "mov r10, r11\n"
-        "2:\n"
-        ".rept 18\n"
-        "ldr r12, [r1], #4\n"
-        "ldrd r2, r3, [r0], #8\n"
-        "sxtb16 lr, r12\n"
-        "smlad r4, r2, r12, r4\n"
-        "smlad r5, r3, r12, r5\n"
-        "smlad r8, r2, lr, r8\n"
-        "smlad r9, r3, lr, r9\n"
-        "ldrd r2, r3, [r0], #8\n"
-        "smlad r6, r2, r12, r6\n"
-        "smlad r7, r3, r12, r7\n"
-        "smlad r10, r2, lr, r10\n"
-        "smlad r11, r3, lr, r11\n"
-
-        ".endr\n"
-        "ldr lr, [sp, #12]\n"
-        "cmp r0, lr\n"
-        "bne 2b\n"
-        /* (2 * acc * multiplier >> 32, rounded, + rounding) >> shift; the zero point is in the rounding. */
-        "ldr r12, [sp, #4]\n"
-        "ldm r1!, {r0, r2, r3}\n"
-        "sub r4, r4, r8\n"
-        "lsl r8, r8, #1\n"
-        "smmlar lr, r8, r0, r2\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r12, #0]\n"
-        "sub r5, r5, r9\n"
-        "lsl r9, r9, #1\n"
-        "smmlar lr, r9, r0, r2\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r12, #8]\n"
-        "sub r6, r6, r10\n"
-        "lsl r10, r10, #1\n"
-        "smmlar lr, r10, r0, r2\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r12, #16]\n"
-        "sub r7, r7, r11\n"
-        "lsl r11, r11, #1\n"
-        "smmlar lr, r11, r0, r2\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r12, #24]\n"
-        "ldm r1!, {r0, r2, r3}\n"
-        "add r12, r12, #1\n"
-        "asr r4, r4, #7\n"
-        "smmlar lr, r4, r0, r2\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r12, #0]\n"
-        "asr r5, r5, #7\n"
-        "smmlar lr, r5, r0, r2\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r12, #8]\n"
-        "asr r6, r6, #7\n"
-        "smmlar lr, r6, r0, r2\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r12, #16]\n"
-        "asr r7, r7, #7\n"
-        "smmlar lr, r7, r0, r2\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r12, #24]\n"
-        "ldr lr, [sp, #8]\n"
-        "add r12, r12, #1\n"
-        "str r12, [sp, #4]\n"
-        "cmp r1, lr\n"
+        "vldrb.u8 q0, [r1], #16\n"
+        "vldrw.u32 q1, [r11, #-160]\n"
+        "vldrb.u8 q2, [r3], #16\n"
+        "vmladav.s8 r0, q0, q1\n"
+        "vldrw.u32 q3, [r11, #-144]\n"
+        "vmladav.s8 r8, q2, q1\n"
+        "vldrw.u32 q4, [r11, #-128]\n"
+        "vmladav.s8 r2, q0, q3\n"
+        "vldrw.u32 q1, [r11, #-112]\n"
+        "vmladav.s8 r10, q2, q3\n"
+        "vldrb.u8 q3, [r1], #16\n"
+        "vmladav.s8 r4, q0, q4\n"
+        "vmladav.s8 r12, q2, q4\n"
+        "vldrw.u32 q4, [r11, #-96]\n"
+        "vmladav.s8 r6, q0, q1\n"
+        "vldrb.u8 q0, [r3], #16\n"
+        "vmladav.s8 lr, q2, q1\n"
+        "vldrw.u32 q2, [r11, #-80]\n"
+        "vmladava.s8 r0, q3, q4\n"
+        "vldrw.u32 q1, [r11, #-64]\n"
+        "vmladava.s8 r8, q0, q4\n"
+        "vldrw.u32 q4, [r11, #-48]\n"
+        "vmladava.s8 r2, q3, q2\n"
+        "vmladava.s8 r10, q0, q2\n"
+        "vldrb.u8 q2, [r1], #16\n"
+        "vmladava.s8 r4, q3, q1\n"
+        "vmladava.s8 r12, q0, q1\n"
+        "vldrw.u32 q1, [r11, #-32]\n"
+        "vmladava.s8 r6, q3, q4\n"
+        "vldrb.u8 q3, [r3], #16\n"
+        "vmladava.s8 lr, q0, q4\n"
+        "vldrw.u32 q0, [r11, #-16]\n"
+        "vmladava.s8 r0, q2, q1\n"
+        "vldrw.u32 q4, [r11, #0]\n"
+        "vmladava.s8 r8, q3, q1\n"
+        "vldrw.u32 q1, [r11, #16]\n"
+        "vmladava.s8 r2, q2, q0\n"
+        "vmladava.s8 r10, q3, q0\n"
+        "vldrb.u8 q0, [r1], #8\n"
+        "vmladava.s8 r4, q2, q4\n"
+        "vmladava.s8 r12, q3, q4\n"
+        "vldrw.u32 q4, [r11, #32]\n"
+        "vmladava.s8 r6, q2, q1\n"
+        "vldrb.u8 q2, [r3], #8\n"
+        "vmladava.s8 lr, q3, q1\n"
+        "vldrw.u32 q3, [r11, #48]\n"
+        "vmladava.s8 r0, q0, q4\n"
+        "vldrw.u32 q1, [r11, #64]\n"
+        "vmladava.s8 r8, q2, q4\n"
+        "vldrw.u32 q4, [r11, #80]\n"
+        "vmladava.s8 r2, q0, q3\n"
+        "vmladava.s8 r10, q2, q3\n"
+        "vldrb.u8 q3, [r1], #88\n"
+        "vmladava.s8 r4, q0, q1\n"
+        "vmladava.s8 r12, q2, q1\n"
+        "vldrw.u32 q1, [r11, #96]\n"
+        "vmladava.s8 r6, q0, q4\n"
+        "vldrb.u8 q0, [r3], #88\n"
+        "vmladava.s8 lr, q2, q4\n"
+        "vldrw.u32 q2, [r11, #112]\n"
+        "vmladava.s8 r0, q3, q1\n"
+        "vldrw.u32 q4, [r11, #128]\n"
+        "vmladava.s8 r8, q0, q1\n"
+        "vldrw.u32 q1, [r11, #144]\n"
+        "vmladava.s8 r2, q3, q2\n"
+        "vmladava.s8 r10, q0, q2\n"
+        "vmladava.s8 r4, q3, q4\n"
+        "vmladava.s8 r12, q0, q4\n"
+        "vmladava.s8 r6, q3, q1\n"
+        "vmladava.s8 lr, q0, q1\n"
+        /* Rescale: doubling high multiply, then a rounding shift. */
+        "vmov q0[2], q0[0], r0, r4\n"
+        "vmov q0[3], q0[1], r2, r6\n"
+        "vmov q1[2], q1[0], r8, r12\n"
+        "vadd.i32 q0, q0, q5\n"
+        "vmov q1[3], q1[1], r10, lr\n"
+        "vqrdmulh.s32 q0, q0, q6\n"
+        "vadd.i32 q1, q1, q5\n"
+        "vqrdmulh.s32 q1, q1, q6\n"
+        "vrshl.s32 q0, q0, q7\n"
+        "vqmovnb.s32 q2, q0\n"
+        "vrshl.s32 q1, q1, q7\n"
+        "mov r0, #-128\n"
+        "vqmovnt.s32 q2, q1\n" /* a 32-bit lane of q2 is one channel: first pixel, second pixel */
+        "vqadd.s16 q2, q2, r0\n"
+        "vqmovnb.s16 q2, q2\n"
+        "vstrb.32 q2, [r5], #8\n"
+        "vshr.u32 q3, q2, #16\n"
+        "vstrb.32 q3, [r5], #8\n"
+        "subs r9, r9, #1\n"
         "bne 1b\n"
-        "pop {r0, r2, r3, r4, r7}\n"
-        : "+r"(pixels), "+r"(constants), "+r"(output), "+r"(constants_end), "+r"(pixels_end)
+        : "+r"(quantization), "+r"(first), "+r"(second), "+r"(result), "+r"(count), "+r"(block)
         :
-        : "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+        : "r2", "r4", "r6", "r8", "r10", "r12", "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7",
+          "cc", "memory");
 }
 
-/* conv_2d 1x6x5x8 -> 1x6x5x8: kernel 3x3, stride 1x1, padding 1 above 1 below 1 left 1 right, for the Arm DSP extension.
- * Each window is widened into its slot of a tile of four; a full tile is multiplied. Tiles run on across rows, for the
- * output does; at the end of a call, a tile that is not full goes through scratch.
- */
-static void conv_2d_0(const int8_t *input, int8_t *output, const int32_t *stream, int8_t *scratch, int32_t first_row, int32_t end_row)
+/* 24 bytes of every window: r1 walks along a line, r2 along the windows, q0 and q1 hold what is being copied. */
+static __attribute__((noinline)) void conv_2d_0_copy(const int8_t *line, int8_t *columns, int32_t pixels)
 {
-    int8_t *const widened = scratch + 176;
+    register const int8_t *source __asm__("r1") = line;
+    register int8_t *target __asm__("r2") = columns;
+    register int32_t count __asm__("r3") = pixels;
+    __asm__ volatile(
+        "1:\n"
+        "vldrb.u8 q0, [r1], #8\n"
+        "vstrb.8 q0, [r2], #8\n"
+        "vldrb.u8 q1, [r1]\n"
+        "vstrb.8 q1, [r2], #64\n"
+        "subs r3, r3, #1\n"
+        "bne.w 1b\n"
+        : "+r"(source), "+r"(target), "+r"(count)
+        :
+        : "r0", "q0", "q1", "cc", "memory");
+}
+
+/* conv_2d 1x6x5x8 -> 1x6x5x8: kernel 3x3, stride 1x1, padding 1 above 1 below 1 left 1 right, for Arm MVE:
+ * 5 windows of 72 bytes side by side in scratch memory, then a matrix product.
+ */
+static void conv_2d_0(const int8_t *input, int8_t *output, const int8_t *weights, const int32_t *parameters, int8_t *scratch, int32_t first_row, int32_t end_row)
+{
+    int8_t *const columns = scratch + 168;
     int8_t *out = output + first_row * 40;
-    int32_t slot = 0;
     /* Lines [0, filled) of the padded image have been in the ring. */
     int32_t filled = (first_row == 0) ? 0 : (first_row - 1) + 3;
     for (int32_t row = first_row; row < end_row; row++) {
@@ -206,24 +193,22 @@ static void conv_2d_0(const int8_t *input, int8_t *output, const int32_t *stream
         for (int32_t tap = 0; tap < 3; tap++) {
             lines[tap] = scratch + ((top + tap) % 3) * 56;
         }
-        for (int32_t column = 0; column < 5; column++) {
-            int8_t *target = widened + slot * 4;
+        for (int32_t block = 0; block < 1; block++) {
+            const int32_t start = (block * 5 < 0) ? block * 5 : 0;
+            int8_t *const target = out + start * 8;
             for (int32_t tap = 0; tap < 3; tap++) {
-                const int8_t *x = lines[tap] + column * 8;
-                conv_2d_0_widen(x, target);
-                target += 192;
+                const int8_t *const line = lines[tap] + start * 8;
+                conv_2d_0_copy(line, columns + tap * 24, 5);
             }
-            slot++;
-            if (slot == 4) {
-                conv_2d_0_tile(widened, stream, out);
-                out += 32;
-                slot = 0;
+            for (int32_t group = 0; group < 2; group++) {
+                const int32_t channel = (group * 4 < 4) ? group * 4 : 4;
+                const int8_t *const filters = weights + group * 320;
+                const int32_t *const quantization = parameters + group * 12;
+                conv_2d_0_tiles(columns, target + channel, filters, quantization, 2);
+                conv_2d_0_tiles(columns + 216, target + 24 + channel, filters, quantization, 1);
             }
         }
-    }
-    if (slot > 0) {
-        conv_2d_0_tile(widened, stream, scratch + 752);
-        memcpy(out, scratch + 752, (size_t)(slot * 8));
+        out += 40;
     }
 }
 
@@ -506,18 +491,19 @@ static void softmax_0(const int8_t *input, int8_t *output, const int32_t *expone
     }
 }
 
-/* layer 0: conv_2d 'spatial', arm_dsp kernel
+/* layer 0: conv_2d 'spatial', arm_mve kernel
  *   input   int8 1x6x5x8 scale 0.03125 zero point -3  caller
- *   output  int8 1x6x5x8 scale 0.0625 zero point -128  arena [784, 1024)
- *   scratch arena [0, 784)
+ *   output  int8 1x6x5x8 scale 0.0625 zero point -128  arena [528, 768)
+ *   scratch arena [0, 528)
  */
 static void layer0_conv_2d(const int8_t *input, int8_t *output, int32_t first_row, int32_t end_row)
 {
-    conv_2d_0(input, output, golden_layer0_stream, &arena[0], first_row, end_row);
+    conv_2d_0(input, output, golden_layer0_weights, golden_layer0_parameters, &arena[0], first_row,
+        end_row);
 }
 
 /* layer 1: conv_2d 'pointwise', arm_mve kernel
- *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [784, 1024)
+ *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [528, 768)
  *   output  int8 1x6x5x8 scale 0.0625 zero point -128  arena [0, 240)
  */
 static void layer1_conv_2d(const int8_t *input, int8_t *output, int32_t first_row, int32_t end_row)
@@ -526,7 +512,7 @@ static void layer1_conv_2d(const int8_t *input, int8_t *output, int32_t first_ro
 }
 
 /* layer 2: add 'sum', portable kernel
- *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [784, 1024)
+ *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [528, 768)
  *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [0, 240)
  *   output  int8 1x6x5x8 scale 0.09375 zero point -128  arena [240, 480)
  */
@@ -566,13 +552,13 @@ static void layer5_softmax(const int8_t *input, int8_t *output)
 void golden_run(const int8_t input[GOLDEN_INPUT_SIZE], int8_t output[GOLDEN_OUTPUT_SIZE])
 {
     TQ_LAYER_BEGIN(0);
-    layer0_conv_2d(input, &arena[784], 0, 6);
-    TQ_LAYER_END(0, &arena[784], 240);
+    layer0_conv_2d(input, &arena[528], 0, 6);
+    TQ_LAYER_END(0, &arena[528], 240);
     TQ_LAYER_BEGIN(1);
-    layer1_conv_2d(&arena[784], &arena[0], 0, 6);
+    layer1_conv_2d(&arena[528], &arena[0], 0, 6);
     TQ_LAYER_END(1, &arena[0], 240);
     TQ_LAYER_BEGIN(2);
-    layer2_add(&arena[784], &arena[0], &arena[240]);
+    layer2_add(&arena[528], &arena[0], &arena[240]);
     TQ_LAYER_END(2, &arena[240], 240);
     TQ_LAYER_BEGIN(3);
     layer3_mean(&arena[240], &arena[16]);

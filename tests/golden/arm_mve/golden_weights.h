@@ -6,7 +6,8 @@
 
 #include "tq_memory.h"
 
-extern const int32_t golden_layer0_stream[176];
+extern const int8_t golden_layer0_weights[640];
+extern const int32_t golden_layer0_parameters[24];
 extern const int8_t golden_layer1_weights[128];
 extern const int32_t golden_layer1_parameters[24];
 extern const int32_t golden_layer4_stream[24];
