@@ -30,6 +30,9 @@ INT8_MODELS = (
     "tflm/hello_world_int8.tflite",
     "tflm/simple_add_model.tflite",
     "keras3/uraich_hello_world_int8.tflite",
+    "tflm/trained_lstm_int8.tflite",
+    "tflm/keyword_scrambled.tflite",
+    "tflm/keyword_scrambled_8bit.tflite",
 )
 BOARDS = ("cortex-m55", "cortex-m4", "cortex-m0", "riscv32")
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import tflite
 
-from tinyptq.emit.tflite import exported_tensor_indices, unique_names, write_tflite_model
+from tinyptq.emit.tflite import exported_tensor_indices, write_tflite_model
 from tinyptq.errors import TinyptqError
+from tinyptq.frontend.tflite_tensors import unique
 from tinyptq.graph import Array
 from tinyptq.ops import BY_NAME
 from tinyptq.program import Program
@@ -23,13 +24,13 @@ ARENA_LIMIT = 1 << 30
 
 
 def run_tflm(model: bytes, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """{tensor name: array [n, ...]} of every activation of an int8 .tflite.
+    """{tensor name: array [n, ...]} of every activation of an int8 .tflite; names as our own import gives them.
 
     inputs: by tensor name, [n, ...] with the sample's shape after axis 0.
     """
     graph = tflite.Model.GetRootAs(model, 0).Subgraphs(0)
     raw_names = [graph.Tensors(i).Name() or b"" for i in range(graph.TensorsLength())]
-    names = unique_names(name.decode("utf-8", "replace") for name in raw_names)
+    names = unique(name.decode("utf-8", "replace") for name in raw_names)
     wanted = _activations(graph)
     arrays = [inputs[names[graph.Inputs(i)]] for i in range(graph.InputsLength())]
     return dict(zip((names[i] for i in wanted), run_tensors(model, arrays, wanted), strict=True))
