@@ -3,83 +3,28 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
-import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.tiny_tflite import write_layer
+from tests.refusals import (
+    HOSTILE,
+    Case,
+    arguments,
+    dense_model,
+    example_config,
+    file,
+    good_model,
+    keras_with_config,
+    refused,
+    tflite_model,
+    zip_file,
+)
 from tinyptq import demo, resources
 from tinyptq.cli import run
-from tinyptq.graph import Tensor
-from tinyptq.ops.base import TfliteCode
-
-FLOAT = np.dtype(np.float32)
-HOSTILE = (
-    'a"; rm -rf / #',
-    "*/ int main(void) {",
-    "two\nlines\r",
-    "../../etc/passwd",
-    "größe \u202e 名前 \x1b[31m",
-    "??/ %s {{ x }}",
-)
-
-
-@dataclass(frozen=True)
-class Case:
-    """arguments: from a scratch folder, of `tinyptq build` without -o. words: what the complaint must hold."""
-
-    id: str
-    arguments: Callable[[Path], list[str]]
-    words: tuple[str, ...]
-    code: int = 1
-
-
-def arguments(model: Path, calibration: str | Path | None = "random", board: str = "host") -> list[str]:
-    chosen = [] if calibration is None else ["--calib", str(calibration)]
-    return [str(model), "--board", board, *chosen]
-
-
-def file(folder: Path, name: str, data: bytes) -> Path:
-    path = folder / name
-    path.write_bytes(data)
-    return path
-
-
-def good_model() -> Path:
-    return demo.example().model
-
-
-def tflite_model(builtins: tuple[str, ...] = ("RELU",), name: str = "x", size: int = 8) -> bytes:
-    """A chain of operators without options on a float vector."""
-    shape = (1, size)
-    codes = tuple(TfliteCode(b, shape=None if i == len(builtins) - 1 else shape) for i, b in enumerate(builtins))
-    return write_layer(codes, (Tensor(name, shape, FLOAT),), (Tensor(f"{name}_out", shape, FLOAT),))
-
-
-def dense_model(names: tuple[str, str, str, str], size: int = 8) -> bytes:
-    """One fully connected layer, size -> size; names of input, weights, bias, output."""
-    rng = np.random.default_rng(0)
-    weights = rng.standard_normal((size, size)).astype(np.float32)
-    operands = (
-        Tensor(names[0], (1, size), FLOAT),
-        Tensor(names[1], (size, size), FLOAT, weights),
-        Tensor(names[2], (size,), FLOAT, np.zeros(size, np.float32)),
-    )
-    code = TfliteCode("FULLY_CONNECTED", "FullyConnectedOptions")
-    return write_layer((code,), operands, (Tensor(names[3], (1, size), FLOAT),))
-
-
-def zip_file(folder: Path, name: str, members: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(folder / name, "w") as archive:
-        for member, data in members.items():
-            archive.writestr(member, data)
-    return folder / name
 
 
 def cut(folder: Path, source: Path, part: float) -> Path:
@@ -89,13 +34,6 @@ def cut(folder: Path, source: Path, part: float) -> Path:
 
 def noise(count: int) -> bytes:
     return np.random.default_rng(7).bytes(count)
-
-
-def keras_with_config(folder: Path, config: bytes) -> Path:
-    """The example with another config.json."""
-    with zipfile.ZipFile(good_model()) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    return zip_file(folder, "other.keras", {**members, "config.json": config})
 
 
 MODELS = (
@@ -141,11 +79,6 @@ MODELS = (
         for i, name in enumerate(HOSTILE)
     ),
 )
-
-
-def example_config() -> bytes:
-    with zipfile.ZipFile(good_model()) as archive:
-        return archive.read("config.json")
 
 
 def calibration(name: str, save: Callable[[Path], None]) -> Callable[[Path], list[str]]:
@@ -245,21 +178,6 @@ def test_bad_input(case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert not (result / "deep").exists() or not list((result / "deep").iterdir()), "something was left behind"
 
 
-def refused(command: list[str], case: Case, capsys: pytest.CaptureFixture[str]) -> str:
-    """Run a command that must be refused as the case says; its complaint."""
-    code = run(command)
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert printed.err.startswith("tinyptq: ") and printed.err.endswith("\n")
-    line = printed.err[:-1]
-    assert line.isprintable(), line
-    for word in case.words:
-        assert word in line
-    assert "internal error" not in line
-    assert code == case.code, line
-    return line
-
-
 def test_folder_with_other_files_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Not even a file that joined an earlier build is lost; an untouched earlier build is replaced."""
     out = tmp_path / "out"
@@ -297,38 +215,6 @@ def test_no_compiler(
     command = ["build", *arguments(good_model(), board=board), "-o", str(tmp_path / "out")]
     refused(command, Case("", lambda f: [], (compiler, "sudo apt-get install")), capsys)
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_tensor_names_are_harmless(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """They are data, not a reason to refuse: the model is built and proved, and no file lands outside its folder."""
-    model = file(tmp_path, "m.tflite", dense_model((name, f"{name}w", f"{name}b", f"{name}y")))
-    assert run(["build", *arguments(model), "-o", str(tmp_path / "out")]) == 0
-    printed = capsys.readouterr()
-    assert all(line.isprintable() for line in (printed.out + printed.err).split("\n"))
-    report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert report["verification"]["bytes"] > 0 and report["verification"]["differing_bytes"] == 0
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.tflite", "out"]
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_layer_names_are_harmless(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = example_config().replace(b'"stem"', json.dumps(name).encode())
-    assert config != example_config()
-    model = keras_with_config(tmp_path, config)
-    command = ["build", *arguments(model, demo.example().calibration), "-o", str(tmp_path / "out")]
-    assert run(command) == 0, capsys.readouterr().err
-    printed = capsys.readouterr()
-    assert all(line.isprintable() for line in printed.out.split("\n"))
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["other.keras", "out"]
-
-
-def test_hostile_file_name(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    model = file(tmp_path, 'a "b" *\n$(x) ü.tflite', dense_model(("x", "w", "b", "y")))
-    assert run(["build", *arguments(model)]) == 0, capsys.readouterr().err
-    assert all(line.isprintable() for line in capsys.readouterr().out.split("\n"))
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([model.name, "build"])
 
 
 @pytest.mark.parametrize(
