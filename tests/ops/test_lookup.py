@@ -49,7 +49,7 @@ def test_quantizations_that_mean_nothing_are_refused(name: str) -> None:
     ):
         with pytest.raises(TinyptqError, match="with zero point"):
             lowered(name, source, per_tensor(0.1))
-    with pytest.raises(TinyptqError, match="integers of type int16, only int8|beside int16|with zero point"):
+    with pytest.raises(TinyptqError, match=r"integers of type int16, only int8|beside int16|with zero point"):
         lowered(name, replace(sound, dtype=np.dtype(np.int16)), per_tensor(0.1))
 
 

@@ -39,7 +39,8 @@ def case(
     recurrent = [draw(f"{name}/r{i}", units, units) * np.float32(size) for i in range(4)]
     biases = [draw(f"{name}/b{i}", units) for i in range(4)]
     operands: list[Shape | Array] = [(1, steps, depth), *weights, *recurrent, *biases]
-    return Case(name, UnidirectionalSequenceLstm(stateful, clip, power), tuple(operands), why, forced or {}, count=count)
+    attrs = UnidirectionalSequenceLstm(stateful, clip, power)
+    return Case(name, attrs, tuple(operands), why, forced or {}, count=count)
 
 
 def quantized(x: QParams, output: QParams) -> dict[int | str, QParams]:

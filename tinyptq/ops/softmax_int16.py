@@ -1,4 +1,4 @@
-"""Softmax of int16: two tables of 513 entries, exp over [-10, 0] and 1 / (1 + x) over [0, 1], with linear interpolation.
+"""Softmax of int16: two interpolated tables of 513 entries, exp over [-10, 0] and 1 / (1 + x) over [0, 1].
 
 Source: TFLite reference_ops SoftmaxInt16. Tables hold 2^15 times the function.
 """
