@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinyptq.kernels import arm_dsp, arm_dsp_conv, arm_mve, arm_mve_conv, arm_mve_depthwise
+from tinyptq.kernels import arm_dsp, arm_dsp_conv, arm_dsp_depthwise, arm_mve, arm_mve_conv, arm_mve_depthwise
 from tinyptq.kernels.base import Kernel
 from tinyptq.kernels.portable import portable_kernel
 from tinyptq.ops import OPS
@@ -16,6 +16,7 @@ KERNELS: tuple[Kernel, ...] = (
     *arm_mve_depthwise.KERNELS,
     *arm_dsp.KERNELS,
     *arm_dsp_conv.KERNELS,
+    *arm_dsp_depthwise.KERNELS,
     *(portable_kernel(op) for op in OPS),
 )
 

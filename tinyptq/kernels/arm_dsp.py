@@ -142,15 +142,22 @@ def supports(params: Params) -> bool:
 
 
 def tile_covers(layer: Pointwise) -> bool:
-    """Two channels, weights as the half-words need them, right shifts and sums that the short requantization covers."""
-    right, bound = right_shifts(layer), accumulator_bound(layer)
-    zero_point = abs(layer.output_zero_point)
+    """Two channels, weights as the half-words need them, and the short requantization."""
     return (
         layer.outputs >= CHANNELS
         and (PIXELS - 1) * layer.outputs + 1 <= STORE_REACH
         and layer.inputs <= MAX_INPUTS
         and int(layer.weights.min()) >= -127
-        and bool((layer.multiplier >= 0).all())
+        and requantizes(layer)
+    )
+
+
+def requantizes(layer: Pointwise) -> bool:
+    """Right shifts and sums that the short requantization covers."""
+    right, bound = right_shifts(layer), accumulator_bound(layer)
+    zero_point = abs(layer.output_zero_point)
+    return (
+        bool((layer.multiplier >= 0).all())
         and bool((right >= 1).all() and (right <= 22).all())
         and bool((bound < DOUBLED_LIMIT).all())
         and bool((bound + (2 * zero_point + 1) * 2 ** (right - 1) < 2**31).all())
