@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinyptq.kernels import arm_dsp, arm_dsp_conv, arm_dsp_depthwise, arm_mve, arm_mve_conv, arm_mve_depthwise
+from tinyptq.kernels import (
+    arm_dsp,
+    arm_dsp_conv,
+    arm_dsp_depthwise,
+    arm_mve,
+    arm_mve_add,
+    arm_mve_conv,
+    arm_mve_depthwise,
+)
 from tinyptq.kernels.base import Kernel
 from tinyptq.kernels.portable import portable_kernel
 from tinyptq.ops import OPS
@@ -12,6 +20,7 @@ from tinyptq.program import Layer
 
 KERNELS: tuple[Kernel, ...] = (
     *arm_mve.KERNELS,
+    *arm_mve_add.KERNELS,
     *arm_mve_conv.KERNELS,
     *arm_mve_depthwise.KERNELS,
     *arm_dsp.KERNELS,
