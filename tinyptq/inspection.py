@@ -36,8 +36,9 @@ class Inspection:
     obstacles: tuple[str, ...]
 
 
-def inspect(model: Path) -> Inspection:
+def inspect(model: Path | str) -> Inspection:
     """The model as it is after import and graph passes; unsupported operators are listed, not raised."""
+    model = Path(model)
     graph = simplify(load_model(model))
     inputs = [("input", name, graph.tensors[name].shape) for name in graph.inputs]
     outputs = [("output", name, graph.tensors[name].shape) for name in graph.outputs]

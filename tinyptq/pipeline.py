@@ -53,11 +53,11 @@ class Built:
 
 
 def build(
-    model: Path,
+    model: Path | str,
     *,
-    board: str,
+    board: Path | str,
     calibration: Path | str | None = None,
-    output: Path | None = None,
+    output: Path | str | None = None,
     observer: str = DEFAULT_OBSERVER,
     count: int = samples.DEFAULT_COUNT,
     progress: Progress = silent,
@@ -69,11 +69,11 @@ def build(
     count: inputs on which every layer is compared.
     Raises TinyptqError (exit code 3 when a layer of the firmware differs from the simulator).
     """
-    target = load_board(board)
+    model, target = Path(model), load_board(str(board))
     progress("import", 0, 1)
     imported = load_model(model)
     graph = separate_scales(normalize(imported))
-    directory = output or Path("build") / f"{model.stem}-{target.name}"
+    directory = Path(output) if output else Path("build") / f"{model.stem}-{target.name}"
     require_replaceable(directory)
     real = open_calibration(calibration, graph)
     deviation = float_deviation(model, imported, real)

@@ -51,7 +51,8 @@ def require_part(path: Path) -> Path:
     return path
 
 
-def open_folder(directory: Path) -> Folder:
+def open_folder(directory: Path | str) -> Folder:
+    directory = Path(directory)
     if not is_earlier_build(directory):
         raise TinyptqError(
             "no-build", f"no {MARKER} of a tinyptq build here", where=str(directory), hint="run tinyptq build first"
@@ -61,9 +62,9 @@ def open_folder(directory: Path) -> Folder:
 
 
 def verify(
-    directory: Path,
+    directory: Path | str,
     *,
-    inputs: Path | None = None,
+    inputs: Path | str | None = None,
     count: int | None = None,
     against: str | None = None,
     progress: Progress = silent,
@@ -78,8 +79,9 @@ def verify(
         message = f"cannot verify against '{against}'"
         raise TinyptqError("unknown-authority", message, hint="known: tflm", exit_code=EXIT_USAGE)
     golden = read_golden(folder)
-    chosen = samples.read_inputs(folder.program, inputs) if inputs else {n: golden[n] for n in folder.program.inputs}
-    chosen = resized(folder.program, chosen, count)
+    stored = {name: golden[name] for name in folder.program.inputs}
+    given = samples.read_inputs(folder.program, Path(inputs)) if inputs else stored
+    chosen = resized(folder.program, given, count)
     results = [] if inputs else [verify_golden(folder.program, golden)]
     if runner_name(folder.board) != "nothing":
         results.append(verify_firmware(folder.program, folder.board, folder.elf, folder.trace_elf, chosen, progress))
@@ -138,10 +140,12 @@ def resized(program: Program, inputs: dict[str, Array], count: int | None) -> di
     return {name: np.concatenate([values, more[name]]) for name, values in inputs.items()}
 
 
-def simulate(directory: Path, inputs: Path, output: Path, *, all_layers: bool = False) -> dict[str, Array]:
+def simulate(
+    directory: Path | str, inputs: Path | str, output: Path | str, *, all_layers: bool = False
+) -> dict[str, Array]:
     """Run the simulator on a file of samples; write an .npz of int8 outputs (or of every layer) and return it."""
     folder = open_folder(directory)
-    chosen = samples.read_inputs(folder.program, inputs)
+    chosen = samples.read_inputs(folder.program, Path(inputs))
     keys = samples.array_keys(folder.program)
     if all_layers:
         tensors = simulate_program(folder.program, chosen)
@@ -150,14 +154,14 @@ def simulate(directory: Path, inputs: Path, output: Path, *, all_layers: bool = 
         tensors = simulate_outputs(folder.program, chosen)
         arrays = {keys[name]: tensors[name] for name in folder.program.outputs}
     try:
-        with output.open("wb") as stream:
+        with Path(output).open("wb") as stream:
             np.savez_compressed(stream, allow_pickle=False, **arrays)
     except OSError as error:
         raise TinyptqError("bad-output", f"cannot write: {error.strerror}", where=str(output)) from error
     return arrays
 
 
-def profile(directory: Path) -> dict[str, Any]:
+def profile(directory: Path | str) -> dict[str, Any]:
     """Retired instructions per layer on the emulator (not cycles), MACs, and their ratio; for one inference."""
     folder = open_folder(directory)
     program = folder.program
