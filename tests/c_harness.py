@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pytest
 
 from tests.shared import ROOT
+from tinyptq.emit import render
 from tinyptq.graph import Array
 
 C_TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "uint8": "uint8_t", "int64": "int64_t"}
@@ -29,7 +29,8 @@ SANITIZERS = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all".spl
 class CFunction:
     """One kernel to render and call.
 
-    inputs: arrays [n, ...]; outputs have the first one's type, or output_dtype; rows: output rows when the kernel computes blocks.
+    inputs: arrays [n, ...]; outputs have the first one's type, or output_dtype.
+    rows: output rows when the kernel computes blocks.
     """
 
     params: Any
@@ -40,29 +41,6 @@ class CFunction:
     rows: int | None
     state: Mapping[str, Array] = field(default_factory=dict)  # what the kernel finds there on its first call
     output_dtype: np.dtype[Any] | None = None
-
-
-def environment() -> jinja2.Environment:
-    """The product's own Jinja environment; a stand-in with the same rules while that is missing."""
-    try:
-        from tinyptq.emit import render
-    except ImportError:
-        return _stand_in()
-    made: jinja2.Environment = render.environment()
-    return made
-
-
-def _stand_in() -> jinja2.Environment:
-    made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(ROOT / "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    made.filters["c_int"] = lambda x: "(-2147483647 - 1)" if int(x) == -(2**31) else str(int(x))
-    made.filters["c_array"] = lambda x: ", ".join(made.filters["c_int"](v) for v in np.asarray(x).ravel())
-    return made
 
 
 def run_c(template: str, functions: Sequence[CFunction], folder: Path) -> list[list[bytes]]:
@@ -87,7 +65,7 @@ def run_c(template: str, functions: Sequence[CFunction], folder: Path) -> list[l
 
 
 def harness_source(template: str, functions: Sequence[CFunction]) -> str:
-    env = environment()
+    env = render.environment()
     parts = ["#include <stdint.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"]
     parts.append('#include "tq_math.h"\n')
     parts.append(READ_FILE)
