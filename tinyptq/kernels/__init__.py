@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tinyptq.kernels import (
     arm_dsp,
+    arm_dsp_add,
     arm_dsp_conv,
     arm_dsp_depthwise,
     arm_mve,
@@ -26,6 +27,7 @@ KERNELS: tuple[Kernel, ...] = (
     *arm_dsp.KERNELS,
     *arm_dsp_conv.KERNELS,
     *arm_dsp_depthwise.KERNELS,
+    *arm_dsp_add.KERNELS,
     *(portable_kernel(op) for op in OPS),
 )
 

@@ -20,8 +20,8 @@ static int8_t arena[1024] TQ_ARENA;
 typedef char golden_arena_size_check[sizeof(arena) == GOLDEN_ARENA_BYTES ? 1 : -1];
 
 typedef char golden_weights_size_check[
-    sizeof(golden_layer0_stream) + sizeof(golden_layer1_stream) + sizeof(golden_layer4_stream) +
-        sizeof(golden_layer5_exponentials)
+    sizeof(golden_layer0_stream) + sizeof(golden_layer1_stream) + sizeof(golden_layer2_table) +
+        sizeof(golden_layer4_stream) + sizeof(golden_layer5_exponentials)
         == GOLDEN_WEIGHTS_BYTES ? 1 : -1];
 
 /* One line of the padded image, 56 bytes: input row `row` between its borders, or all border. */
@@ -393,17 +393,19 @@ static void conv_2d_1(const int8_t *input, int8_t *output, const int32_t *stream
     }
 }
 
-/* add, 1x6x5x8 + 1x6x5x8 -> 1x6x5x8: both inputs to one scale, then the sum to the output's. */
-static void add_0(const int8_t *input0, const int8_t *input1, int8_t *output)
+/* add of 240 elements, for the Arm DSP extension: both operands rescaled by table, their sum by SMMLAR. */
+static void add_0(const int8_t *input0, const int8_t *input1, int8_t *output, const int32_t *table)
 {
-    int8_t *out = output;
-    for (int32_t i0 = 0; i0 < 240; i0++) {
-        const int32_t x0 = (input0[i0] - (-128)) * 1048576;
-        const int32_t x1 = (input1[i0] - (-128)) * 1048576;
-        const int32_t sum = tq_multiply_by_quantized_multiplier(x0, 1073741824, 0)
-            + tq_multiply_by_quantized_multiplier(x1, 1073741824, 0);
-        const int32_t scaled = tq_multiply_by_quantized_multiplier(sum, 1431655765, (-19));
-        *out++ = (int8_t)tq_clamp(scaled + (-128), (-128), 127);
+    for (int32_t i = 0; i < 240; i++) {
+        const int32_t doubled = table[input0[i] + 128] + table[input1[i] + 384];
+        int32_t y;
+        /* (doubled * multiplier >> 32, rounded, + rounding) >> shift; the zero point is in the rounding. */
+        __asm__(
+            "smmlar %0, %1, %3, %2\n"
+            "ssat %0, #8, %0, asr #19\n"
+            : "=&r"(y)
+            : "r"(doubled), "r"((int32_t)(-66846720)), "r"((int32_t)1431655765));
+        output[i] = (int8_t)y;
     }
 }
 
@@ -599,14 +601,14 @@ static void layer1_conv_2d(const int8_t *input, int8_t *output, int32_t first_ro
     conv_2d_1(input, output, golden_layer1_stream, &arena[240], first_row, end_row);
 }
 
-/* layer 2: add 'sum', portable kernel
+/* layer 2: add 'sum', arm_dsp kernel
  *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [784, 1024)
  *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [0, 240)
  *   output  int8 1x6x5x8 scale 0.09375 zero point -128  arena [240, 480)
  */
 static void layer2_add(const int8_t *input0, const int8_t *input1, int8_t *output)
 {
-    add_0(input0, input1, output);
+    add_0(input0, input1, output, golden_layer2_table);
 }
 
 /* layer 3: mean 'features', portable kernel
