@@ -12,7 +12,7 @@ import pytest
 
 from tests.arm_layers import build, in_row_blocks, inputs_and_expected, joined, planned
 from tests.test_kernels_arm import EDGES, edge_glue
-from tinyptq.board import load_board
+from tinyptq.board import Board, load_board
 from tinyptq.emit.c import emit_c
 from tinyptq.emit.firmware import WARNINGS
 from tinyptq.program import Program
@@ -21,9 +21,14 @@ from tinyptq.run import profile_firmware, run_firmware
 BOARD = "cortex-m55"
 
 
+def mve_board() -> Board:
+    """No DSP kernels, which are cheaper for a few tiny layers."""
+    return replace(load_board(BOARD), isa=("arm_mve", "portable"))
+
+
 def check_every_byte(program: Program, way: str, folder: Path, prefix: str | None = None) -> None:
     """Every layer's output in the emulator equals run_int, computed whole or in growing blocks of rows."""
-    board = load_board(BOARD)
+    board = mve_board()
     board = board if prefix is None else replace(board, prefix=prefix)
     memory = planned(program, board)
     memory = memory if way == "whole" else in_row_blocks(program, memory)
@@ -40,7 +45,7 @@ def check_every_byte(program: Program, way: str, folder: Path, prefix: str | Non
 
 def check_nothing_outside(program: Program, folder: Path) -> None:
     """Each layer's input and output lie at the edges of memory in turn: a touch beyond is a fault. One input each."""
-    board = load_board(BOARD)
+    board = mve_board()
     glue = edge_glue(len(program.layers), *EDGES[BOARD])
     images = build(program, planned(program, board), board, folder, glue=glue)
     inputs, expected = inputs_and_expected(program, 3)
@@ -51,7 +56,7 @@ def check_nothing_outside(program: Program, folder: Path) -> None:
 
 def check_instructions(program: Program, limit: int, folder: Path) -> None:
     """The only layer needs no more instructions than this, and its kernel's cost is near the count."""
-    board, memory = load_board(BOARD), planned(program, load_board(BOARD))
+    board, memory = mve_board(), planned(program, mve_board())
     images = build(program, memory, board, folder)
     inputs, expected = inputs_and_expected(program, 1)
     counts = profile_firmware(board, images.elf, images.trace_elf, inputs, expected[0].shape[1], 1)
@@ -65,7 +70,7 @@ def check_no_warning(program: Program, compiler: str, level: str, folder: Path) 
     found = shutil.which(compiler) or (shutil.which("clang-19") if compiler == "clang" else None)
     if found is None:
         pytest.skip(f"{compiler} is not installed")
-    board = load_board(BOARD)
+    board = mve_board()
     for path, text in emit_c(program, planned(program, board), board).items():
         (folder / path).write_text(text)
     (folder / "string.h").write_text(
