@@ -30,7 +30,7 @@ def table() -> Program:
             "relu": program_of((1, 9, 9, 32), RELU, -128),
             "relu6": program_of((1, 9, 9, 31), RELU6, -100),
             "far": program_of((1, 1000), scales=(0.05, 0.0005)),
-            "one": program_of((1, 8, 1, 1)),
+            "fewest": program_of((1, 8, 4, 4)),
         }
     )
 
@@ -55,3 +55,8 @@ def test_broadcasting_is_left_to_the_portable_kernel() -> None:
     first, second = activation((1, 4, 4, 8), 0.02, -3), activation((1, 1, 1, 8), 0.03, 12)
     program = single_layer_program("add", Add(), [first, second], qparams(0.04, 7))
     assert not arm_dsp_add.supports(program.layers[0].params)
+
+
+def test_tables_must_be_worth_their_flash() -> None:
+    assert arm_dsp_add.supports(program_of((1, 128)).layers[0].params)
+    assert not arm_dsp_add.supports(program_of((1, 127)).layers[0].params)

@@ -13,6 +13,7 @@ from tinyptq.ops.add import AddInt8
 
 DOUBLED_LIMIT = 1 << 30  # |sum| below this: 2·sum fits int32
 MAX_RIGHT = 22
+MIN_COUNT = 128  # elements: for fewer, 2 KB of tables cost more than they save
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,11 @@ def details(params: AddInt8) -> TableSum:
 
 
 def supports(params: AddInt8) -> bool:
-    """Equal shapes; a right shift and sums that the short requantization covers."""
+    """Equal shapes, not tiny; a right shift and sums that the short requantization covers."""
     pair = params.pair
     right = -pair.output_shift
+    if int(np.prod(pair.output_shape)) < MIN_COUNT:
+        return False
     if pair.input_shapes[0] != pair.input_shapes[1] or not 1 <= right <= MAX_RIGHT or pair.output_multiplier < 0:
         return False
     bound = sum(int(np.abs(table).max()) for table in pair.rescaled)
