@@ -118,7 +118,7 @@ def _operators_of(layer: Layer, index: Mapping[str, int], tensors: list[FileTens
 
 
 def _leading_operands(layer: Layer, code: TfliteCode, result: FileTensor, tensors: list[FileTensor]) -> tuple[int, ...]:
-    """Indices of the constants before an operator's run-time operands, appended to tensors; they are like its result."""
+    """Indices of the constants before an operator's run-time operands, appended to tensors; all like its result."""
     start = len(tensors)
     for position, data in enumerate(code.leading):
         name = _suffixed(layer, f"{code.builtin.lower()}_leading{position}")

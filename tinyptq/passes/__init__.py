@@ -21,8 +21,8 @@ from tinyptq.passes.merge_pads import merge_pads
 from tinyptq.passes.merge_reshapes import drop_flatten, merge_reshapes
 from tinyptq.passes.own_constants import own_constants
 from tinyptq.passes.rescale_inputs import rescale_inputs
-from tinyptq.passes.strip_float_ends import strip_float_ends
 from tinyptq.passes.reshape_transposes import reshape_transposes
+from tinyptq.passes.strip_float_ends import strip_float_ends
 from tinyptq.passes.strip_quantize import strip_quantize
 
 PASSES: tuple[Pass, ...] = (
