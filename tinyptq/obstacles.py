@@ -41,13 +41,13 @@ def some(places: list[str]) -> str:
     return ", ".join(places[:PLACES] + rest)
 
 
-def require_supported(graph: Graph) -> Graph:
-    """graph itself, or one error that lists every obstacle."""
+def require_supported(graph: Graph, file: str) -> Graph:
+    """graph itself, or one error that lists every obstacle and names the file."""
     found = obstacles(graph)
     if found:
         rest = f"; and {len(found) - LISTED} more" if len(found) > LISTED else ""
         hint = "`tinyptq ops` lists what is supported"
-        raise TinyptqError("unsupported", "; ".join(found[:LISTED]) + rest, where=graph.name, hint=hint)
+        raise TinyptqError("unsupported", "; ".join(found[:LISTED]) + rest, where=file, hint=hint)
     return graph
 
 

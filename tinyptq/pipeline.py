@@ -72,7 +72,7 @@ def build(
     model, target = Path(model), load_board(str(board))
     progress("import", 0, 1)
     imported = load_model(model)
-    graph = separate_scales(normalize(imported))
+    graph = separate_scales(normalize(imported, model.name))
     directory = Path(output) if output else Path("build") / f"{model.stem}-{target.name}"
     require_replaceable(directory)
     real = open_calibration(calibration, graph)

@@ -65,6 +65,6 @@ def simplify(graph: Graph) -> Graph:
     return graph
 
 
-def normalize(graph: Graph) -> Graph:
-    """simplify, then one error that lists everything that cannot be compiled."""
-    return require_supported(simplify(graph))
+def normalize(graph: Graph, file: str | None = None) -> Graph:
+    """simplify, then one error that lists everything that cannot be compiled, and names the file."""
+    return require_supported(simplify(graph), file or graph.name)
