@@ -5,38 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from tinyptq.errors import TinyptqError
-from tinyptq.frontend.flatbuffer import (
-    MAX_OPERATORS,
-    bounded,
-    builtin_name,
-    guarded,
-    options_table,
-    read_root,
-    require,
-    vector,
-)
-from tinyptq.frontend.tflite_tensors import KEPT, Operands, read_tensors
+from tinyptq.frontend.flatbuffer import guarded, require
+from tinyptq.frontend.subgraphs import FileOperator, read_subgraphs
+from tinyptq.frontend.tflite_tensors import KEPT, Operands
 from tinyptq.graph import Graph, Node, Tensor, check_graph, rebuild
 from tinyptq.obstacles import Foreign
 from tinyptq.ops import BY_BUILTIN
 from tinyptq.ops.base import Op, TfliteOperator
 
-MAX_OPERANDS = 1024
-
 
 def load_tflite(data: bytes, name: str = "model", where: str | None = None) -> Graph:
     """Graph of the file's first subgraph, as the file has it: no pass has run. where names the file in errors."""
     where = where or name
+    main, *_ = read_subgraphs(data, where)
     with guarded(where):
-        model = read_root(data)
-        subgraph = model.Subgraphs(0)
-        operands = read_tensors(data, model, subgraph)
-        inputs = pick(operands, vector(subgraph.InputsAsNumpy(), MAX_OPERANDS, "inputs"))
-        outputs = pick(operands, vector(subgraph.OutputsAsNumpy(), MAX_OPERANDS, "outputs"))
-        require(len(outputs) > 0, "the model has no output")
-        operators = bounded(subgraph.OperatorsLength(), MAX_OPERATORS, "operators")
-    nodes = tuple(read_node(where, model, i, subgraph, operands) for i in operators)
-    graph = Graph(name, {t.name: t for t in operands.tensors}, nodes, names(inputs), names(outputs))
+        require(len(main.outputs) > 0, "the model has no output")
+    nodes = tuple(read_node(where, item, main.operands) for item in main.operators)
+    tensors = {tensor.name: tensor for tensor in main.operands.tensors}
+    graph = Graph(name, tensors, nodes, names(main.inputs), names(main.outputs))
     errors = check_graph(graph)
     if errors:
         raise TinyptqError("bad-tflite", f"damaged model: {'; '.join(errors[:5])}", where=where)
@@ -47,34 +33,10 @@ def names(tensors: tuple[Tensor, ...]) -> tuple[str, ...]:
     return tuple(tensor.name for tensor in tensors)
 
 
-def pick(operands: Operands, indices: Any) -> tuple[Tensor, ...]:
-    """Tensors by index; −1 (absent) is not allowed here."""
-    chosen = pick_optional(operands, indices)
-    require(all(tensor is not None for tensor in chosen), "a tensor index is −1 where one is needed")
-    return tuple(tensor for tensor in chosen if tensor is not None)
-
-
-def pick_optional(operands: Operands, indices: Any) -> tuple[Tensor | None, ...]:
-    """Tensors by index, None for −1."""
-    count = len(operands.tensors)
-    require(all(-1 <= index < count for index in indices), f"a tensor index is not below {count}")
-    return tuple(None if index == -1 else operands.tensors[index] for index in indices)
-
-
-def read_node(where: str, model: Any, index: int, subgraph: Any, operands: Operands) -> Node:
-    with guarded(f"{where}: operator {index}"):
-        table = subgraph.Operators(index)
-        builtin, shown = builtin_name(model, table)
-        operator = TfliteOperator(
-            builtin,
-            options_table(table),
-            pick_optional(operands, vector(table.InputsAsNumpy(), MAX_OPERANDS, "inputs")),
-            pick(operands, vector(table.OutputsAsNumpy(), MAX_OPERANDS, "outputs")),
-        )
-    name = operator.outputs[0].name if operator.outputs else f"operator_{index}"
-    source = f"operator {index} '{name}'"
+def read_node(where: str, item: FileOperator, operands: Operands) -> Node:
+    operator, shown, name, source = item.operator, item.shown, item.name, item.source
     with guarded(f"{where}: {source}"):
-        op = BY_BUILTIN.get(builtin)
+        op = BY_BUILTIN.get(operator.builtin)
         reason = refusal(operator, op, operands.oddities)
         if op is None or reason is not None:
             return foreign_node(operator, shown, reason or "no such operator here", name, source)
