@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -70,3 +71,16 @@ def test_a_changed_weight_in_the_firmware_is_found(
     compile_firmware(load_board("host"), broken)
     assert run(["verify", str(broken)]) == 3
     assert "layer 4 'head'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kernel", [None, "arm_sve", 7, ["portable"]])
+def test_a_report_that_names_no_kernel(
+    kernel: object, host: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(host, broken)
+    report = json.loads((broken / "report.json").read_text())
+    report["layers"][2]["kernel"] = kernel
+    (broken / "report.json").write_text(json.dumps(report))
+    assert run(["verify", str(broken)]) == 1
+    assert "names no kernel of this version for a layer (build again) [bad-build]" in capsys.readouterr().err

@@ -16,7 +16,7 @@ ISAS = ("arm_mve", "arm_dsp", "portable")
 COUNTERS = ("mmio", "instret", "none")
 PLACES = ("vectors", "text", "weights", "arena", "data", "stack")
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,30}\Z")
-_SIZE = re.compile(r"(\d{1,9}) ?(B|KiB|MiB)\Z")
+_SIZE = re.compile(r"(\d{1,9}) ?(B|KiB|MiB)\Z", re.ASCII)
 _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20}
 _MAX_TOML_BYTES = 1 << 20
 
@@ -92,6 +92,12 @@ def limits(board: Board) -> dict[str, int | None]:
     return {"flash_bytes": total["flash"], "ram_bytes": total["ram"], "stack_bytes": board.stack_bytes}
 
 
+def parse_size(text: str) -> int | None:
+    """Bytes of "512 B", "64 KiB", "64KiB" or "1 MiB"; None for anything else."""
+    match = _SIZE.match(text)
+    return int(match[1]) * _UNITS[match[2]] if match else None
+
+
 @dataclass(frozen=True)
 class _Table:
     """A TOML table that remembers its file and path, so that complaints can name them."""
@@ -138,8 +144,8 @@ class _Table:
     def size(self, key: str, default: str | None = None) -> int:
         """Bytes, from an integer or a string such as "512 KiB"."""
         value = self.values.get(key, default)
-        if isinstance(value, str) and (match := _SIZE.match(value)):
-            return int(match[1]) * _UNITS[match[2]]
+        if isinstance(value, str) and (size := parse_size(value)) is not None:
+            return size
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 32:
             return value
         raise self.error(key, f"expected a size such as \"512 KiB\", got {value!r}")

@@ -18,9 +18,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 
 from tinyptq import demo, doctor, pipeline, report, verbs
-from tinyptq.board import board_names, load_board
+from tinyptq.board import board_names, load_board, parse_size
 from tinyptq.errors import EXIT_DONE, EXIT_MISMATCH, EXIT_REFUSED, EXIT_USAGE, TinyptqError, printable
+from tinyptq.fit import Goal
 from tinyptq.inspection import inspect
+from tinyptq.kernels.selection import OPTIMIZE, SPEED
 from tinyptq.ops import OPS
 from tinyptq.pipeline import Progress
 from tinyptq.ptq.observers import DEFAULT_OBSERVER, OBSERVERS
@@ -120,6 +122,14 @@ def with_debug(command: Command) -> Command:
 PATH = click.Path(path_type=Path)
 
 
+def size_option(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
+    """Bytes of an option such as --flash 64KiB."""
+    size = None if text is None else parse_size(text)
+    if text is not None and size is None:
+        raise click.BadParameter(f"{text!r} is no size; give 65536B, 64KiB or 1MiB")
+    return size
+
+
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="tinyptq", message="%(prog)s %(version)s")
 @with_debug
@@ -142,18 +152,29 @@ def cli(context: click.Context) -> None:
 )
 @click.option("-o", "--output", type=PATH, metavar="DIR", help="Default: build/MODEL-BOARD.")
 @click.option("--observer", default=DEFAULT_OBSERVER, show_default=True, help=f"One of {', '.join(OBSERVERS)}.")
+@click.option("--optimize", default=SPEED, show_default=True, help=f"One of {', '.join(OPTIMIZE)}.")
+@click.option("--flash", callback=size_option, metavar="SIZE", help="The whole image may take this much: 64KiB.")
+@click.option("--ram", callback=size_option, metavar="SIZE", help="Arena, data and stack may take this much.")
 @with_debug
-def build(model: Path, board: str, calibration: str | None, output: Path | None, observer: str) -> None:
+def build(
+    model: Path,
+    board: str,
+    calibration: str | None,
+    output: Path | None,
+    observer: str,
+    optimize: str,
+    flash: int | None,
+    ram: int | None,
+) -> None:
     """Quantize MODEL, render C, link firmware, run it, prove every layer byte-equal to the simulator."""
-    built(model, board, calibration, output, observer)
+    goal = Goal(optimize, flash, ram)
+    built(model, board=board, calibration=calibration, output=output, observer=observer, goal=goal)
 
 
-def built(model: Path, board: str, calibration: str | Path | None, output: Path | None, observer: str) -> Path:
+def built(model: Path, **options: Any) -> Path:
     """Build with bars, print the table, return the folder."""
     with progress_bars() as progress:
-        done = pipeline.build(
-            model, board=board, calibration=calibration, output=output, observer=observer, progress=progress
-        )
+        done = pipeline.build(model, **options, progress=progress)
     click.echo(report.build_text(done.report))
     click.echo(f"written: {printable(str(done.directory))}")
     warn(done.report["warnings"])
@@ -259,7 +280,7 @@ def run_demo(board: str, output: Path | None) -> None:
     """Build the example model, run its firmware in QEMU, show that it is right and what it costs."""
     files = demo.example()
     click.echo(f"$ tinyptq build {files.model.name} --board {board} --calib {files.calibration.name}\n")
-    directory = built(files.model, board, files.calibration, output, DEFAULT_OBSERVER)
+    directory = built(files.model, board=board, calibration=files.calibration, output=output)
     click.echo(f"\n{demo.accuracy(directory, files)}")
     if load_board(board).counter.kind != "none":
         click.echo(f"\n$ tinyptq profile {printable(str(directory))}\n")

@@ -12,19 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyptq import litert, samples, store, summary
-from tinyptq.board import Board, load_board
-from tinyptq.emit.c import emit_c
+from tinyptq.board import load_board
 from tinyptq.emit.tflite import write_tflite_model
 from tinyptq.errors import TinyptqError
+from tinyptq.fit import Goal, build_images
 from tinyptq.frontend import load_model
 from tinyptq.graph import Graph, is_quantized
 from tinyptq.lower import lower
-from tinyptq.output import new_folder, require_replaceable, write_files
+from tinyptq.output import new_folder, require_replaceable
 from tinyptq.passes import normalize
-from tinyptq.plan.check import require_sound
-from tinyptq.plan.planner import plan
-from tinyptq.plan.types import Plan
-from tinyptq.program import Program
 from tinyptq.prove import verify_firmware
 from tinyptq.ptq.calibration import CalibrationSet, first_samples, open_calibration
 from tinyptq.ptq.imported import imported_recipe
@@ -33,11 +29,11 @@ from tinyptq.ptq.observers import DEFAULT_OBSERVER
 from tinyptq.ptq.quantize import quantize
 from tinyptq.ptq.separate_scales import separate_scales
 from tinyptq.summary import Report
-from tinyptq.toolchain import build_files, compile_firmware
 from tinyptq.verify import require_equal
 
 Progress = Callable[[str, int, int], None]  # (stage, done, total)
 LITERT_SAMPLES = 4
+FASTEST = Goal()
 
 
 def silent(stage: str, done: int, total: int) -> None:
@@ -60,13 +56,14 @@ def build(
     output: Path | str | None = None,
     observer: str = DEFAULT_OBSERVER,
     count: int = samples.DEFAULT_COUNT,
+    goal: Goal = FASTEST,
     progress: Progress = silent,
 ) -> Built:
     """Model file in, verified firmware out; the folder appears whole or not at all.
 
     model: .tflite, .keras or .h5. board: a name or the path of a TOML file. calibration: .npy, .npz, a folder
     of them, or "random"; not needed for a .tflite that is already int8. output: default build/<model>-<board>.
-    count: inputs on which every layer is compared.
+    count: inputs on which every layer is compared. goal: speed or size, and budgets of flash and RAM.
     Raises TinyptqError (exit code 3 when a layer of the firmware differs from the simulator).
     """
     model, target = Path(model), load_board(str(board))
@@ -82,29 +79,21 @@ def build(
 
     recipe = imported_recipe(graph) if is_quantized(graph) else quantize(graph, real, observer, progress)
     program = lower(graph, recipe, hashlib.sha256(model.read_bytes()).hexdigest())
-    memory = require_sound(program, plan(program, target))
     inputs = samples.verification_inputs(program, real, count)
     sqnr = {} if is_quantized(graph) else samples.layer_sqnr(program, graph, real, progress)
 
     with new_folder(directory) as folder:
         progress("compile", 0, 1)
-        emit(program, memory, target, folder)
-        images = compile_firmware(target, folder)
+        (folder / f"{program.name}_int8.tflite").write_bytes(write_tflite_model(program))
+        store.save_program(program, folder / "program.npz")
+        made = build_images(program, target, goal, folder)
         progress("compile", 1, 1)
-        checked = verify_firmware(program, target, images.elf, images.trace_elf, inputs, progress)
+        checked = verify_firmware(program, made.firmware, inputs, progress)
         require_equal(checked.comparison, checked.runner)
         samples.save_golden(program, inputs, folder / "golden.npz")
-        report = summary.make_report(program, memory, target, images, checked, deviation, sqnr, model.name)
+        report = summary.make_report(program, made, goal, checked, deviation, sqnr, model.name)
         summary.write_report(report, folder / "report.json")
     return Built(directory, report)
-
-
-def emit(program: Program, memory: Plan, board: Board, folder: Path) -> None:
-    """Everything that is written before a compiler runs: C, firmware sources, int8 .tflite, the program itself."""
-    write_files(folder / "src", emit_c(program, memory, board))
-    write_files(folder, build_files(board, program.name))
-    (folder / f"{program.name}_int8.tflite").write_bytes(write_tflite_model(program))
-    store.save_program(program, folder / "program.npz")
 
 
 def float_deviation(model: Path, imported: Graph, calibration: CalibrationSet) -> dict[str, float] | None:

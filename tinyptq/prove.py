@@ -15,7 +15,7 @@ from tinyptq.emit.ports import io_layout
 from tinyptq.errors import EXIT_MISMATCH, TinyptqError
 from tinyptq.graph import Array
 from tinyptq.image import symbol_bytes
-from tinyptq.plan.planner import plan
+from tinyptq.kernels.base import Kernel
 from tinyptq.program import Program
 from tinyptq.run import run_firmware
 from tinyptq.simulate import initial_memory, run_batch
@@ -23,6 +23,16 @@ from tinyptq.verify import Comparison, checkpoints, compare
 
 BATCH = 16
 Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Firmware:
+    """A linked model. kernels: one per layer. trace_elf: the image whose layers tell what they computed."""
+
+    board: Board
+    kernels: Sequence[Kernel]
+    elf: Path
+    trace_elf: Path
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,7 @@ def runner_name(board: Board) -> str:
 
 
 def verify_firmware(
-    program: Program, board: Board, elf: Path, trace_elf: Path, inputs: Mapping[str, Array], progress: Progress
+    program: Program, firmware: Firmware, inputs: Mapping[str, Array], progress: Progress
 ) -> Verification:
     """Every layer of the traced image, and the outputs of the image that ships, against the simulator.
 
@@ -68,20 +78,20 @@ def verify_firmware(
         expected = run_batch(program, batch)
         packed = pack(program, program.inputs, batch)
         size, layers = output_bytes(program), len(program.layers)
-        traced = run_firmware(board, trace_elf, packed, size, layers, traced_outputs(program))
-        shipped = run_firmware(board, elf, packed, size, layers)
+        traced = run_firmware(firmware.board, firmware.trace_elf, packed, size, layers, traced_outputs(program))
+        shipped = run_firmware(firmware.board, firmware.elf, packed, size, layers)
         parts.append(compare(expected, layer_tensors(program, traced.layers), checkpoints(program)))
         if parts[-1].equal:  # else the layer that differs is the better answer
-            require_own_constants(program, board, elf)
+            require_own_constants(program, firmware.kernels, firmware.elf)
             require_same_outputs(expected, unpack(program, program.outputs, shipped.outputs))
         stack = max(stack, shipped.stack_bytes or 0)
         progress("verify", min(start + step, total), total)
-    return Verification(runner_name(board), merged(parts), stack or None)
+    return Verification(runner_name(firmware.board), merged(parts), stack or None)
 
 
-def require_own_constants(program: Program, board: Board, elf: Path) -> None:
+def require_own_constants(program: Program, kernels: Sequence[Kernel], elf: Path) -> None:
     """Every constant in the image is the program's: a byte that differs may change no output of these inputs."""
-    constants = program_constants(program, plan(program, board)).values()
+    constants = program_constants(program, kernels).values()
     stored = symbol_bytes(elf, [constant.symbol for constant in constants])
     for constant in constants:
         wanted = constant.data.astype(constant.data.dtype.newbyteorder("<")).tobytes()

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tinyptq.board import Board, limits
+from tinyptq.board import limits
 from tinyptq.emit.c import weights_bytes
+from tinyptq.fit import Fitted, Goal
+from tinyptq.kernels import candidates
+from tinyptq.kernels.base import Kernel
+from tinyptq.kernels.selection import option
 from tinyptq.ops import BY_NAME
-from tinyptq.plan.types import Plan
 from tinyptq.program import Layer, Program, Value
 from tinyptq.prove import Verification
-from tinyptq.toolchain import Images
 from tinyptq.version import VERSION
 
 Report = dict[str, Any]
@@ -22,9 +25,8 @@ Report = dict[str, Any]
 
 def make_report(
     program: Program,
-    plan: Plan,
-    board: Board,
-    images: Images,
+    made: Fitted,
+    goal: Goal,
     verification: Verification,
     litert: Mapping[str, Any] | None,
     sqnr: Mapping[str, float],
@@ -34,24 +36,27 @@ def make_report(
 
     source: file name of the model. litert: deviation of the float executor from LiteRT, None when not installed.
     """
+    plan, sizes, isa = made.plan, made.images.sizes, made.board.isa
     return {
         "tinyptq": VERSION,
         "model": program.name,
         "source": source,
         "digest": program.digest,
-        "board": board.name,
+        "board": made.board.name,
+        "goal": asdict(goal),
         "arena_bytes": plan.arena_size,
         "weights_bytes": weights_bytes(program, plan),
-        "code_bytes": images.sizes.code_bytes,
-        "flash_bytes": images.sizes.flash_bytes,
-        "ram_bytes": images.sizes.ram_bytes,
+        "code_bytes": sizes.code_bytes,
+        "flash_bytes": sizes.flash_bytes,
+        "ram_bytes": sizes.ram_bytes,
         "stack_bytes": verification.stack_bytes,
-        "limits": limits(board),
+        "limits": limits(made.board),
         "macs": sum(BY_NAME[layer.op].work(layer.params).macs for layer in program.layers),
         "inputs": [port(program.values[name]) for name in program.inputs],
         "outputs": [port(program.values[name]) for name in program.outputs],
         "layers": [
-            layer_facts(program, layer, plan.kernels[i].isa, sqnr) for i, layer in enumerate(program.layers)
+            layer_facts(program, layer, kernel, sqnr) | {"candidates": candidate_facts(layer, isa)}
+            for layer, kernel in zip(program.layers, plan.kernels, strict=True)
         ],
         "litert": dict(litert) if litert is not None else None,
         "verification": verification.as_json(),
@@ -59,18 +64,32 @@ def make_report(
     }
 
 
-def layer_facts(program: Program, layer: Layer, kernel: str, sqnr: Mapping[str, float]) -> Report:
+def layer_facts(program: Program, layer: Layer, kernel: Kernel, sqnr: Mapping[str, float]) -> Report:
     inputs = [program.values[name] for name in layer.inputs]
     outputs = [program.values[name] for name in layer.outputs]
     return {
         "name": layer.name,
         "op": layer.op,
-        "kernel": kernel,
+        "kernel": kernel.name,
         "shapes": {"inputs": [list(v.shape) for v in inputs], "outputs": [list(v.shape) for v in outputs]},
         "macs": BY_NAME[layer.op].work(layer.params).macs,
         "scales": {"inputs": [scale(v) for v in inputs], "outputs": [scale(v) for v in outputs]},
         "sqnr_db": finite(sqnr.get(layer.outputs[0])),
     }
+
+
+def candidate_facts(layer: Layer, isa: Sequence[str]) -> list[Report]:
+    """What the choice of a layer's kernel was made from: every kernel that could run it, by predicted instructions."""
+    found = [option(kernel, [layer]) for kernel in candidates(layer, isa)]
+    return [
+        {
+            "kernel": one.kernel.name,
+            "predicted_instructions": one.instructions,
+            "predicted_flash_bytes": one.flash_bytes,
+            "scratch_bytes": one.scratch_bytes,
+        }
+        for one in sorted(found, key=lambda one: one.instructions)
+    ]
 
 
 def port(value: Value) -> Report:

@@ -16,11 +16,13 @@ from tinyptq.board import Board, load_board
 from tinyptq.emit.tflite import write_tflite_model
 from tinyptq.errors import EXIT_USAGE, TinyptqError
 from tinyptq.graph import Array
+from tinyptq.kernels import kernel_named
+from tinyptq.kernels.base import Kernel
 from tinyptq.ops import BY_NAME
 from tinyptq.output import MARKER, earlier_build, is_earlier_build
 from tinyptq.pipeline import Progress, silent
 from tinyptq.program import Program
-from tinyptq.prove import Verification, output_bytes, pack, runner_name, verify_firmware
+from tinyptq.prove import Firmware, Verification, output_bytes, pack, runner_name, verify_firmware
 from tinyptq.run import profile_firmware
 from tinyptq.simulate import simulate as simulate_program
 from tinyptq.simulate import simulate_outputs
@@ -34,6 +36,11 @@ class Folder:
     path: Path
     program: Program
     board: Board
+    kernels: tuple[Kernel, ...]
+
+    @property
+    def firmware(self) -> Firmware:
+        return Firmware(self.board, self.kernels, self.elf, self.trace_elf)
 
     @property
     def elf(self) -> Path:
@@ -57,8 +64,23 @@ def open_folder(directory: Path | str) -> Folder:
         raise TinyptqError(
             "no-build", f"no {MARKER} of a tinyptq build here", where=str(directory), hint="run tinyptq build first"
         )
-    board = replace(load_board(str(directory / "board.toml")), name=str(earlier_build(directory).get("board")))
-    return Folder(directory, store.load_program(directory / "program.npz"), board)
+    report = earlier_build(directory)
+    board = replace(load_board(str(directory / "board.toml")), name=str(report.get("board")))
+    program = store.load_program(directory / "program.npz")
+    return Folder(directory, program, board, kernels_of(program, report, directory))
+
+
+def kernels_of(program: Program, report: Mapping[str, Any], directory: Path) -> tuple[Kernel, ...]:
+    """The kernels that report.json names for the program's layers."""
+    try:
+        named = [str(layer["kernel"]) for layer in report["layers"]]
+        found = [kernel_named(layer.op, name) for layer, name in zip(program.layers, named, strict=True)]
+    except (KeyError, TypeError, ValueError):
+        found = [None]
+    if None in found:
+        message, where = "names no kernel of this version for a layer", str(directory / MARKER)
+        raise TinyptqError("bad-build", message, where=where, hint="build again")
+    return tuple(kernel for kernel in found if kernel is not None)
 
 
 def verify(
@@ -84,7 +106,7 @@ def verify(
     chosen = resized(folder.program, given, count)
     results = [] if inputs else [verify_golden(folder.program, golden)]
     if runner_name(folder.board) != "nothing":
-        results.append(verify_firmware(folder.program, folder.board, folder.elf, folder.trace_elf, chosen, progress))
+        results.append(verify_firmware(folder.program, folder.firmware, chosen, progress))
     if against == "tflm":
         results.append(verify_tflm(folder, chosen))
     return results

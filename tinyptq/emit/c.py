@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +68,7 @@ class KernelText:
 
 def emit_c(program: Program, plan: Plan, board: Board) -> dict[str, str]:
     """{file name: text} of everything in src/: model, constants, headers and the runtime they include."""
-    constants = program_constants(program, plan)
+    constants = program_constants(program, plan.kernels)
     kernels, kernel_names = shared_kernels(program, plan)
     inputs, outputs = ports(program, program.inputs, "input"), ports(program, program.outputs, "output")
     context: dict[str, Any] = {
@@ -113,10 +113,10 @@ def emit_c(program: Program, plan: Plan, board: Board) -> dict[str, str]:
     return {**rendered, **runtime}
 
 
-def program_constants(program: Program, plan: Plan) -> dict[str, Constant]:
+def program_constants(program: Program, kernels: Sequence[Kernel]) -> dict[str, Constant]:
     """Everything const: packed per-layer arrays ("layer3_weights") and constant operands ("operand_2"), by key."""
     result = {}
-    for index, (layer, kernel) in enumerate(zip(program.layers, plan.kernels, strict=True)):
+    for index, (layer, kernel) in enumerate(zip(program.layers, kernels, strict=True)):
         for argument, data in kernel.pack(layer.params).items():
             key = f"layer{index}_{argument}"
             result[key] = Constant(f"{program.name}_{key}", data, f"layer {index} '{layer.name}'")
@@ -261,7 +261,7 @@ def place_text(slot: Slot | None) -> str:
 
 def weights_bytes(program: Program, plan: Plan) -> int:
     """Bytes of all const arrays."""
-    return sum(c.bytes for c in program_constants(program, plan).values())
+    return sum(c.bytes for c in program_constants(program, plan.kernels).values())
 
 
 def kernel_isas(kernels: tuple[Kernel, ...]) -> Mapping[str, int]:

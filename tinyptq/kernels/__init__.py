@@ -37,6 +37,11 @@ def candidates(layer: Layer, isa: Sequence[str]) -> tuple[Kernel, ...]:
     return tuple(k for k in KERNELS if k.op == layer.op and k.isa in isa and k.supports(layer.params))
 
 
+def kernel_named(op: str, name: str) -> Kernel | None:
+    """The operator's kernel of this name."""
+    return next((kernel for kernel in KERNELS if (kernel.op, kernel.name) == (op, name)), None)
+
+
 def choose(layer: Layer, isa: Sequence[str]) -> Kernel:
     """The candidate with the fewest predicted instructions; the earlier ISA of the list wins a tie."""
     return min(

@@ -40,3 +40,8 @@ class Kernel:
     by_rows: Callable[[Any], bool]
     cost: Callable[[Any], Cost]
     details: Callable[[Any], Any] = lambda params: None
+
+    @property
+    def name(self) -> str:
+        """Unique among the operator's kernels: "arm_mve_kxk"."""
+        return self.template.rpartition("/")[2].removesuffix(".c.j2")

@@ -27,8 +27,12 @@ class Request:
 
 
 def plan(program: Program, board: Board) -> Plan:
+    """The plan of the kernels that are predicted to be the fastest on this board."""
+    return plan_kernels(program, tuple(choose(layer, board.isa) for layer in program.layers))
+
+
+def plan_kernels(program: Program, kernels: tuple[Kernel, ...]) -> Plan:
     """Every layer over all its rows, in program order; activations and scratch in one static arena."""
-    kernels = tuple(choose(layer, board.isa) for layer in program.layers)
     schedule = tuple(whole_layer(program, index) for index in range(len(program.layers)))
     requests = (*activation_requests(program), *scratch_requests(program, kernels))
     slots = place(requests)
@@ -60,6 +64,14 @@ def activation_requests(program: Program) -> tuple[Request, ...]:
             last = max(readers, default=index)
             requests.append(Request(name, program.values[name].size_bytes, index, last))
     return tuple(requests)
+
+
+def alive_bytes(program: Program) -> tuple[int, ...]:
+    """Bytes of intermediate tensors that exist while each layer runs."""
+    requests = activation_requests(program)
+    return tuple(
+        sum(r.size for r in requests if r.first_step <= index <= r.last_step) for index in range(len(program.layers))
+    )
 
 
 def scratch_requests(program: Program, kernels: Sequence[Kernel]) -> tuple[Request, ...]:
