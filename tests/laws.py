@@ -34,7 +34,7 @@ class Case:
     qparams:   operand index, or "output" -> forced quantization; the others are observed on random data.
     spread:    half-width of the random float inputs.
     per_tensor_weights: one scale for the whole weight tensor.
-    dtype: of run-time operands and outputs; other than int8 only for operators that move data.
+    dtype: of run-time operands, outputs and element-wise constants; wider ones than int8 are symmetric.
     """
 
     id: str
@@ -99,8 +99,11 @@ def joined(results: Any) -> Array:
 # Quantization of a case: plain min-max, enough to get every integer parameter exercised.
 
 
-def observe(*arrays: Array) -> QParams:
-    """Asymmetric int8 qparams over the range of all arrays, zero included."""
+def observe(*arrays: Array, dtype: str = "int8") -> QParams:
+    """Asymmetric int8 qparams over the range of all arrays, zero included; symmetric ones of wider types."""
+    if dtype != "int8":
+        peak = max(1e-6, *(float(np.abs(a).max()) for a in arrays))
+        return QParams.per_tensor(float(np.float32(peak / np.iinfo(dtype).max)), 0)
     low = min(0.0, *(float(a.min()) for a in arrays))
     high = max(1e-6, *(float(a.max()) for a in arrays))
     scale = np.float32((high - low) / 255.0)
@@ -139,7 +142,7 @@ def lower_case(op: Op, case: Case) -> Lowered:
     inputs = float_inputs(case)
     y = run_case_float(op, case, inputs)
     observed = _input_qparams(op, case, inputs)
-    qparams = op.quantization if isinstance(op.quantization, QParams) else observe(y)
+    qparams = op.quantization if isinstance(op.quantization, QParams) else observe(y, dtype=case.dtype)
     qparams = observed[0] if op.quantization == SAME else case.qparams.get("output", qparams)
     observed = {**observed, "output": qparams}
     operands: list[Operand] = []
@@ -156,8 +159,8 @@ def lower_case(op: Op, case: Case) -> Lowered:
 def _input_qparams(op: Op, case: Case, inputs: tuple[Array, ...]) -> dict[int | str, QParams]:
     waiting = iter(inputs)
     arrays = {i: next(waiting) if isinstance(o, tuple) else o for i, o in enumerate(case.operands)}
-    shared = observe(*arrays.values()) if op.quantization == SAME else None
-    return {i: case.qparams.get(i, shared or observe(a)) for i, a in arrays.items()}
+    shared = observe(*arrays.values(), dtype=case.dtype) if op.quantization == SAME else None
+    return {i: case.qparams.get(i, shared or observe(a, dtype=case.dtype)) for i, a in arrays.items()}
 
 
 def _operand(
@@ -168,7 +171,9 @@ def _operand(
     if op.round_constants is not None:
         return rounded_constant(op, case, index, observed)
     if op.weight_axis is None:
-        return Operand(operand.shape, observed[index], quantize(operand, observed[index]))
+        ends = np.iinfo(case.dtype)
+        data = quantize(operand, observed[index], ends.min, ends.max, ends.dtype.type)
+        return Operand(operand.shape, observed[index], data, data.dtype)
     if index == 1:
         return quantize_weights(operand, None if case.per_tensor_weights else op.weight_axis)
     image, weight = before[0].qparams, before[1].qparams
@@ -186,16 +191,13 @@ def rounded_constant(op: Op, case: Case, index: int, observed: Mapping[int | str
 
 
 def _mixed_integers(seed: str, operand: Operand, x: Array) -> Array:
-    """Quantized floats, then full-range random bytes, then all -128, then all 127."""
-    if operand.dtype != np.int8:
-        ends = np.iinfo(operand.dtype)
-        generator = np.random.default_rng(zlib.crc32(seed.encode()))
-        return generator.integers(ends.min, ends.max + 1, x.shape).astype(operand.dtype)
-    q = quantize(x, operand.qparams)
+    """Quantized floats, then full-range random integers, then all lowest, then all highest."""
+    ends = np.iinfo(operand.dtype)
+    q = quantize(x, operand.qparams, ends.min, ends.max, ends.dtype.type)
     half = len(q) // 2
-    q[half:] = np.random.default_rng(zlib.crc32(seed.encode())).integers(-128, 128, q[half:].shape)
+    q[half:] = np.random.default_rng(zlib.crc32(seed.encode())).integers(ends.min, ends.max + 1, q[half:].shape)
     if len(q) >= 4:
-        q[-2], q[-1] = -128, 127
+        q[-2], q[-1] = ends.min, ends.max
     return q
 
 
@@ -292,7 +294,8 @@ def step_law(op: Op, case: Case, steps: float = 1.0) -> None:
     expected = op.run_float(
         case.attrs, *(dequantize(q, o.qparams) for q, o in zip(integers, lowered.operands, strict=True))
     )
-    ends = dequantize(np.array([-128, 127]), lowered.output.qparams)
+    limits = np.iinfo(lowered.output.dtype)
+    ends = dequantize(np.array([limits.min, limits.max]), lowered.output.qparams)
     runtime = tuple(q for q, o in zip(integers, lowered.operands, strict=True) if o.data is None)
     actual = dequantize(run_lowered(op, lowered, runtime), lowered.output.qparams)
     assert np.abs(actual - np.clip(expected, *ends)).max() <= steps * float(lowered.output.qparams.scale[0]), case.why
