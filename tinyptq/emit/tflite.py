@@ -16,7 +16,7 @@ import tflite
 
 from tinyptq.graph import Array, QParams, Shape
 from tinyptq.ops import BY_NAME
-from tinyptq.ops.base import State, TfliteCode, in_file_order
+from tinyptq.ops.base import State, TfliteCode, Wire, in_file_order
 from tinyptq.program import Layer, Program
 
 SCHEMA_VERSION = 3
@@ -30,6 +30,7 @@ TENSOR_TYPES = {
     np.dtype(np.int8): tflite.TensorType.INT8,
     np.dtype(np.int16): tflite.TensorType.INT16,
     np.dtype(np.int32): tflite.TensorType.INT32,
+    np.dtype(np.int64): tflite.TensorType.INT64,
     np.dtype(np.float32): tflite.TensorType.FLOAT32,
 }
 
@@ -94,6 +95,8 @@ def lay_out(program: Program) -> FileModel:
 
 def _operators_of(layer: Layer, index: Mapping[str, int], tensors: list[FileTensor]) -> list[FileOperator]:
     """The operators of one layer; all but the last prepare its first input (a PAD). Appends to tensors."""
+    if BY_NAME[layer.op].write_steps is not None:
+        return _wired_operators(layer, index, tensors)
     codes = BY_NAME[layer.op].write_tflite(layer.params)
     assert all(code.shape is not None for code in codes[:-1]), f"{layer.op}: intermediate without a shape"
     operators = []
@@ -115,6 +118,27 @@ def _operators_of(layer: Layer, index: Mapping[str, int], tensors: list[FileTens
     inputs = in_file_order(BY_NAME[layer.op].operand_order, (first, *others), operands)
     operators.append(FileOperator(codes[-1], (*leading, *inputs), outputs))
     return operators
+
+
+def _wired_operators(layer: Layer, index: Mapping[str, int], tensors: list[FileTensor]) -> list[FileOperator]:
+    """The operators of a layer that says itself how they are wired. Appends to tensors."""
+    own = [index[name] for name in (*layer.inputs, *layer.folded, *layer.outputs)]
+    known: dict[str, int] = {}
+
+    def place(wire: Wire) -> int:
+        if isinstance(wire, int):
+            return own[wire]
+        if wire.name not in known:
+            known[wire.name] = len(tensors)
+            tensors.append(FileTensor(_suffixed(layer, wire.name), wire.shape, wire.dtype, wire.qparams, wire.data))
+        return known[wire.name]
+
+    write_steps = BY_NAME[layer.op].write_steps
+    assert write_steps is not None
+    return [
+        FileOperator(step.code, tuple(map(place, step.inputs)), tuple(map(place, step.outputs)))
+        for step in write_steps(layer.params)
+    ]
 
 
 def _leading_operands(layer: Layer, code: TfliteCode, result: FileTensor, tensors: list[FileTensor]) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,6 +67,22 @@ class TfliteCode:
     leading: tuple[Array, ...] = ()
 
 
+Wire = Tensor | int  # a tensor that only the exported file has, or one of the layer's own by position
+
+
+@dataclass(frozen=True, eq=False)
+class TfliteStep:
+    """One of several TFLite operators that together are one layer, with everything it reads and writes.
+
+    inputs, outputs: the layer's own tensors by position (inputs, folded constants, outputs); others as Tensors, which
+    are the same one within a layer when they have the same name.
+    """
+
+    code: TfliteCode
+    inputs: tuple[Wire, ...]
+    outputs: tuple[Wire, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Operand:
     """An operand as `lower` sees it: data holds integers for constants, None for activations."""
@@ -109,6 +125,7 @@ class Op:
     operand_order where those operands stand among the TFLite inputs, when not first (SPLIT reads its axis first).
     read_tflite   TfliteOperator -> attrs.
     write_tflite  params -> operators of the exported int8 file, usually one.
+    write_steps   params -> the same as operators wired among themselves, for a layer that is no chain; else None.
     infer_shapes  (attrs, input shapes, batch 1 included) -> output shapes.
     run_float     (attrs, float32 arrays [n, ...]) -> float32 array, a tuple where several: checked against LiteRT.
     constraints   predicates over (graph, node); the docstring is the error text and the row in `tinyptq ops`.
@@ -159,6 +176,7 @@ class Op:
     round_constants: Callable[..., tuple[tuple[Array, QParams], ...]] | None = None
     calibrate: Callable[..., Any] | None = None
     operand_order: tuple[int, ...] | None = None
+    write_steps: Callable[[Any], Iterable[TfliteStep]] | None = None
 
 
 def folds_constants(op: Op) -> bool:
