@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array, Shape
-from tinyptq.ops.base import Operand, TfliteOperator
+from tinyptq.ops.base import TfliteOperator
 from tinyptq.program import Work
 
 
@@ -34,9 +34,6 @@ class Copy:
     target: int
     loops: tuple[Loop, ...]
     run: int
-
-
-INTEGERS = ("int8", "int16", "int32")  # types of elements that are only moved
 
 
 def row_major(shape: Shape) -> tuple[int, ...]:
@@ -78,11 +75,6 @@ def take_box(x: Array, begin: Shape, step: Shape, count: Shape) -> Array:
     if (begin[0], step[0], count[0]) == (0, 1, 1):
         index[0] = slice(None)
     return np.ascontiguousarray(x[tuple(index)])
-
-
-def element(operand: Operand) -> str:
-    """What the type of an operand is called in params."""
-    return str(operand.dtype)
 
 
 def moved(shape: Shape, name: str) -> Work:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops.base import SAME, Op, Operand, TfliteCode, TfliteOperator
-from tinyptq.ops.copies import INTEGERS, Copy, element, first_shape, moved, permuted_copy
+from tinyptq.ops.copies import Copy, first_shape, moved, permuted_copy
+from tinyptq.ops.element import INTEGERS, element
 from tinyptq.program import Work
 
 MAX_BLOCK = 4096

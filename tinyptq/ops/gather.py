@@ -9,7 +9,8 @@ import numpy as np
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops.base import SAME, Op, Operand, TfliteCode, TfliteOperator, elements
-from tinyptq.ops.copies import INTEGERS, element, first_shape, moved, positive_axis, read_numbers
+from tinyptq.ops.copies import first_shape, moved, positive_axis, read_numbers
+from tinyptq.ops.element import INTEGERS, element
 from tinyptq.program import Work
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops.base import SAME, Op, Operand, TfliteCode, TfliteOperator
-from tinyptq.ops.copies import INTEGERS, Copy, element, first_shape, int32, moved, read_numbers, row_major, strided_copy
+from tinyptq.ops.copies import Copy, first_shape, int32, moved, read_numbers, row_major, strided_copy
+from tinyptq.ops.element import INTEGERS, element
 from tinyptq.program import Work
 
 REFLECT, SYMMETRIC = 0, 1  # tflite.MirrorPadMode

@@ -10,7 +10,8 @@ import numpy as np
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops.base import SAME, Op, Operand, TfliteCode, TfliteOperator
 from tinyptq.ops.concatenation import of_one_batch
-from tinyptq.ops.copies import INTEGERS, Copy, element, first_shape, moved, positive_axis, strided_copy
+from tinyptq.ops.copies import Copy, first_shape, moved, positive_axis, strided_copy
+from tinyptq.ops.element import INTEGERS, element
 from tinyptq.program import Work
 
 

@@ -11,7 +11,8 @@ from tinyptq.errors import TinyptqError
 from tinyptq.fixedpoint import round_half_away
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops.base import SAME, Op, Operand, TfliteCode, TfliteOperator
-from tinyptq.ops.copies import Copy, element, first_shape, int32, moved, read_numbers, row_major, strided_copy
+from tinyptq.ops.copies import Copy, first_shape, int32, moved, read_numbers, row_major, strided_copy
+from tinyptq.ops.element import element
 from tinyptq.program import Work
 
 

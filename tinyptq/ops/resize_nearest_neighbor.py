@@ -10,7 +10,8 @@ import numpy as np
 from tinyptq.graph import Array, Shape
 from tinyptq.ops import resize
 from tinyptq.ops.base import SAME, Op, Operand, TfliteCode
-from tinyptq.ops.copies import INTEGERS, element, moved
+from tinyptq.ops.copies import moved
+from tinyptq.ops.element import INTEGERS, element
 from tinyptq.ops.resize import Resize
 from tinyptq.program import Work
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops.base import SAME, Op, Operand, TfliteCode, TfliteOperator
-from tinyptq.ops.copies import INTEGERS, Copy, box_copy, element, first_shape, int32, moved, positive_axis, read_numbers
+from tinyptq.ops.copies import Copy, box_copy, first_shape, int32, moved, positive_axis, read_numbers
+from tinyptq.ops.element import INTEGERS, element
 from tinyptq.program import Work
 
 

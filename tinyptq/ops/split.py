@@ -11,17 +11,8 @@ import numpy as np
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops.base import SAME, Op, Operand, TfliteCode, TfliteOperator
-from tinyptq.ops.copies import (
-    INTEGERS,
-    Copy,
-    element,
-    first_shape,
-    int32,
-    moved,
-    positive_axis,
-    read_numbers,
-    strided_copy,
-)
+from tinyptq.ops.copies import Copy, first_shape, int32, moved, positive_axis, read_numbers, strided_copy
+from tinyptq.ops.element import INTEGERS, element
 from tinyptq.program import Work
 
 

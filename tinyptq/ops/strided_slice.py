@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops.base import SAME, Op, Operand, TfliteCode, TfliteOperator
-from tinyptq.ops.copies import INTEGERS, Copy, box_copy, element, first_shape, int32, moved, read_numbers, take_box
+from tinyptq.ops.copies import Copy, box_copy, first_shape, int32, moved, read_numbers, take_box
+from tinyptq.ops.element import INTEGERS, element
 from tinyptq.program import Work
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops.base import SAME, Op, Operand, TfliteCode, TfliteOperator
-from tinyptq.ops.copies import INTEGERS, Copy, element, int32, moved, one_per_axis, permuted_copy
+from tinyptq.ops.copies import Copy, int32, moved, one_per_axis, permuted_copy
+from tinyptq.ops.element import INTEGERS, element
 from tinyptq.program import Work
 
 
