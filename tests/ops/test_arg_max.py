@@ -31,13 +31,17 @@ CASES = (
     Case("first", ArgMax(1), ((1, 300, 2),), "indices beyond a byte"),
     Case("one", ArgMax(1), ((1, 1, 3),), "an axis of one", spread=1e-3),
 )
+WIDE = (
+    Case("int16", ArgMax(2), ((1, 3, 4, 5),), "two bytes each", dtype="int16"),
+    Case("int32", ArgMax(1), ((1, 9),), "four", dtype="int32"),
+)
 
 
 def test_on_paper() -> None:
     operand = Operand((1, 4), QParams.per_tensor(0.5, 1))
-    params = arg_max.lower(ArgMax(1), (operand,), (Operand((1,), QParams.per_tensor(1.0)),))
+    params = OP.lower(ArgMax(1), (operand,), (Operand((1,), QParams.per_tensor(1.0)),))
     x = np.int8([[5, 7, -128, 7], [-1, -1, -1, -1], [-128, 0, 127, 1]])
-    assert arg_max.run_int(params, x).tolist() == [1, 0, 2]
+    assert OP.run_int(params, x).tolist() == [1, 0, 2]
 
 
 @parametrize(CASES)
@@ -56,7 +60,7 @@ def test_attributes_survive_a_file(case: Case) -> None:
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(OP, CASES, tmp_path)
+    c_law(OP, (*CASES, *WIDE), tmp_path)
 
 
 def float_graph(output: np.dtype[np.int32] | np.dtype[np.int64]) -> Graph:
@@ -90,4 +94,4 @@ def test_refusals() -> None:
 def test_hostile_axes_are_refused(axes: list[int]) -> None:
     operand = Tensor("axis", (len(axes),), INT32, np.array(axes, np.int32))
     with pytest.raises(TinyptqError, match="along ax"):
-        arg_max.read_tflite(TfliteOperator("ARG_MAX", None, (Tensor("x", (1, 4), FLOAT32), operand), ()))
+        OP.read_tflite(TfliteOperator("ARG_MAX", None, (Tensor("x", (1, 4), FLOAT32), operand), ()))

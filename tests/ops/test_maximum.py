@@ -23,13 +23,15 @@ CASES = (
     Case("channel", ATTRS, (draw("bound", 3), (1, 4, 5, 3)), "a bound per channel, first"),
     Case("column", ATTRS, ((1, 4, 5, 3), (1, 4, 1, 1)), "one value per row"),
     Case("both", ATTRS, ((1, 4, 1, 3), (1, 1, 5, 1)), "both operands are repeated"),
+    Case("int16", ATTRS, ((1, 4, 5, 3), draw("bound16", 3)), "two bytes each", dtype="int16"),
+    Case("int32", ATTRS, ((1, 4, 1, 3), (1, 1, 5, 1)), "plain numbers", dtype="int32"),
 )
 
 
 def test_on_paper() -> None:
     shared = Operand((1, 3), QParams.per_tensor(0.5, 1))
-    params = maximum.lower(ATTRS, (shared, shared), (shared,))
-    assert maximum.run_int(params, np.int8([[5, -128, 0]]), np.int8([[4, 127, 0]])).tolist() == [[5, 127, 0]]
+    params = OP.lower(ATTRS, (shared, shared), (shared,))
+    assert OP.run_int(params, np.int8([[5, -128, 0]]), np.int8([[4, 127, 0]])).tolist() == [[5, 127, 0]]
 
 
 @parametrize(CASES)

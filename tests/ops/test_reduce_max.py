@@ -26,6 +26,10 @@ CASES = (
     Case("size-1", ReduceMax((2,)), ((1, 3, 1, 4),), "nothing to reduce: an axis of one"),
     Case("vector", ReduceMax((1,), True), ((1, 9),), "a single run"),
 )
+WIDE = (
+    Case("int16", ReduceMax((1, 3)), ((1, 3, 4, 5),), "two bytes each", dtype="int16"),
+    Case("int32", ReduceMax((1,)), ((1, 9),), "four", dtype="int32"),
+)
 
 
 @parametrize(CASES)
@@ -38,7 +42,7 @@ def test_integers_equal_tflm(case: Case) -> None:
     int_law(OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_are_near_the_floats(case: Case) -> None:
     step_law(OP, case)
 
@@ -49,14 +53,14 @@ def test_attributes_survive_a_file(case: Case) -> None:
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(OP, CASES, tmp_path)
+    c_law(OP, (*CASES, *WIDE), tmp_path)
 
 
 def test_on_paper() -> None:
     shared = QParams.per_tensor(0.5, 1)
-    params = reduce_max.lower(ReduceMax((1,)), (Operand((1, 3), shared),), (Operand((1,), shared),))
+    params = OP.lower(ReduceMax((1,)), (Operand((1, 3), shared),), (Operand((1,), shared),))
     x = np.array([[5, 7, -2], [-128, -127, -128]], np.int8)
-    assert reduce_max.run_int(params, x).tolist() == [7, -127]
+    assert OP.run_int(params, x).tolist() == [7, -127]
 
 
 def test_refusals() -> None:

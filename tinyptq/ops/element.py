@@ -39,17 +39,24 @@ def every_value(name: str) -> Array:
     return np.arange(1 << (8 * signed.itemsize)).astype(f"u{name}").view(signed).astype(np.int64)
 
 
+def one_element(*operands: Operand) -> str:
+    """The one type of these operands."""
+    name = element(operands[0])
+    for operand in operands:
+        if element(operand) != name:
+            raise TinyptqError("unsupported-type", f"integers of type {operand.dtype} beside {name}")
+    return name
+
+
 def scaled_element(*operands: Operand) -> str:
     """The one type of these operands, int8 or int16; scales positive, zero points in range, none in int16.
 
     Files of others may say anything; TFLite's specification knows int16 only symmetric.
     """
-    name = element(operands[0])
+    name = one_element(*operands)
     if name not in SCALED:
         raise TinyptqError("unsupported-type", f"integers of type {name}, only int8 and int16 work here")
     for operand in operands:
-        if element(operand) != name:
-            raise TinyptqError("unsupported-type", f"integers of type {operand.dtype} beside {name}")
         require_scale(operand)
     return name
 
