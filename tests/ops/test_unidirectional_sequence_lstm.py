@@ -15,7 +15,7 @@ from tests.laws import Case, c_law, draw, file_law, float_law, int_law, lower_ca
 from tests.ops.refusals import broken, sentences
 from tinyptq.graph import Array, QParams, Shape
 from tinyptq.ops import unidirectional_sequence_lstm as lstm
-from tinyptq.ops.lstm_arithmetic import LstmInt8
+from tinyptq.ops.lstm_arithmetic import LstmInt
 from tinyptq.ops.unidirectional_sequence_lstm import UnidirectionalSequenceLstm
 
 OP = lstm.OP
@@ -64,7 +64,7 @@ FROM_ZEROS = (
 )
 
 
-def paper_params(stateful: bool = True) -> LstmInt8:
+def paper_params(stateful: bool = True) -> LstmInt:
     """One unit, no recurrence, input weight 127 · 1/127 = 1 for the cell gate, biases open input and output gates."""
     operands: list[Shape | Array] = [(1, 1, 1), *(np.full((1, 1), w, np.float32) for w in (0, 0, 1, 0))]
     operands += [np.zeros((1, 1), np.float32)] * 4 + [np.full(1, b, np.float32) for b in (100, -100, 0, 100)]

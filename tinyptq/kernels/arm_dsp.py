@@ -29,10 +29,10 @@ from tinyptq.kernels.proofs import (
     right_shifts,
     rounds_half_up,
 )
-from tinyptq.ops.conv_2d import Conv2DInt8
-from tinyptq.ops.fully_connected import FullyConnectedInt8
+from tinyptq.ops.conv_2d import Conv2DInt
+from tinyptq.ops.fully_connected import FullyConnectedInt
 
-Params = Conv2DInt8 | FullyConnectedInt8
+Params = Conv2DInt | FullyConnectedInt
 
 CHANNELS = 2  # output channels of a tile
 PIXELS = 4  # pixels of a tile

@@ -13,7 +13,7 @@ from tinyptq.kernels.arm_dsp import PIXELS, PointwiseTile, pack_tile, tile_cover
 from tinyptq.kernels.base import Cost, Kernel
 from tinyptq.kernels.proofs import is_pointwise, pointwise
 from tinyptq.ops import window as win
-from tinyptq.ops.conv_2d import Conv2DInt8
+from tinyptq.ops.conv_2d import Conv2DInt
 
 ALIGNMENT = 16  # of the parts of scratch memory
 MAX_QUADS = 8  # groups of four bytes widened by straight-line code
@@ -80,12 +80,12 @@ def aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def supports(params: Conv2DInt8) -> bool:
+def supports(params: Conv2DInt) -> bool:
     """One group; what is pointwise has its own kernel."""
     return params.groups == 1 and not is_pointwise(params) and tile_covers(pointwise(params))
 
 
-def details(params: Conv2DInt8) -> ConvTile:
+def details(params: Conv2DInt) -> ConvTile:
     tile = tile_of(pointwise(params), PIXELS)
     runs_per_row = 1 if params.window.dilation[1] == 1 else params.window.kernel[1]
     gathered = params.lines.run % 4 != 0
@@ -100,7 +100,7 @@ def details(params: Conv2DInt8) -> ConvTile:
     )
 
 
-def cost(params: Conv2DInt8) -> Cost:
+def cost(params: Conv2DInt) -> Cost:
     """Instructions of the tiles, counted, and of the C around them (measured)."""
     tile = details(params)
     pixels = params.output_shape[1] * params.output_shape[2]

@@ -22,7 +22,7 @@ from tinyptq.kernels.proofs import (
     rounds_half_up,
     without_dead_channels,
 )
-from tinyptq.ops.depthwise_conv_2d import OP, DepthwiseConv2DInt8
+from tinyptq.ops.depthwise_conv_2d import OP, DepthwiseConv2DInt
 
 CHANNELS = 4
 POINTERS = ("r0", "r1", "r2")
@@ -80,7 +80,7 @@ class Quad:
         return 4 * self.quad_words
 
 
-def offsets(params: DepthwiseConv2DInt8) -> tuple[tuple[int, int], ...]:
+def offsets(params: DepthwiseConv2DInt) -> tuple[tuple[int, int], ...]:
     """(pointer, byte offset) of every tap."""
     window, lines = params.window, params.lines
     line_bytes = window.dilation[0] * lines.row_bytes
@@ -91,11 +91,11 @@ def offsets(params: DepthwiseConv2DInt8) -> tuple[tuple[int, int], ...]:
     return tuple(taps)
 
 
-def live(params: DepthwiseConv2DInt8) -> Pointwise:
+def live(params: DepthwiseConv2DInt) -> Pointwise:
     return without_dead_channels(matrix(params), params.activation_max)
 
 
-def supports(params: DepthwiseConv2DInt8) -> bool:
+def supports(params: DepthwiseConv2DInt) -> bool:
     """One filter per channel, taps within reach, right shifts and sums that the short requantization covers."""
     _, _, columns, channels = params.output_shape
     line_bytes = columns * max(channels, params.lines.column_bytes)
@@ -111,7 +111,7 @@ def supports(params: DepthwiseConv2DInt8) -> bool:
     )
 
 
-def pack(params: DepthwiseConv2DInt8) -> Mapping[str, Array]:
+def pack(params: DepthwiseConv2DInt) -> Mapping[str, Array]:
     """One int32 stream in the order of consumption, per four channels:
 
     2·bias, per tap 2·weight of channels (0, 2), (1, 3) as half-words, then per channel (multiplier, rounding, shift)
@@ -130,7 +130,7 @@ def pack(params: DepthwiseConv2DInt8) -> Mapping[str, Array]:
     return {"stream": (stream & 0xFFFFFFFF).astype(np.uint32).view(np.int32)}
 
 
-def details(params: DepthwiseConv2DInt8) -> Quad:
+def details(params: DepthwiseConv2DInt) -> Quad:
     taps = offsets(params)
     step = params.lines.column_bytes
     writes_back = step <= WRITE_BACK_REACH
@@ -148,7 +148,7 @@ def details(params: DepthwiseConv2DInt8) -> Quad:
     )
 
 
-def cost(params: DepthwiseConv2DInt8) -> Cost:
+def cost(params: DepthwiseConv2DInt) -> Cost:
     """Instructions of the quads, counted, and of the C around them (measured)."""
     quad, (_, rows, columns, _) = details(params), params.output_shape
     clamps = 3 * (params.activation_min > -128) + 3 * (params.activation_max < 127)

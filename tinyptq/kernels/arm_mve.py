@@ -26,10 +26,10 @@ from tinyptq.kernels.proofs import (
     rounds_half_up,
 )
 from tinyptq.kernels.schedule import Multiply, interleave
-from tinyptq.ops.conv_2d import Conv2DInt8
-from tinyptq.ops.fully_connected import FullyConnectedInt8
+from tinyptq.ops.conv_2d import Conv2DInt
+from tinyptq.ops.fully_connected import FullyConnectedInt
 
-Params = Conv2DInt8 | FullyConnectedInt8
+Params = Conv2DInt | FullyConnectedInt
 
 LANES = 16  # int8 per vector
 CHANNELS = 4  # output channels of a tile

@@ -16,7 +16,7 @@ from tinyptq.kernels import arm_mve
 from tinyptq.kernels.arm_mve import BYTE_REACH, LANES, PointwiseTile
 from tinyptq.kernels.base import Cost, Kernel
 from tinyptq.kernels.proofs import Pointwise, group_starts, is_pointwise
-from tinyptq.ops.conv_2d import Conv2DInt8
+from tinyptq.ops.conv_2d import Conv2DInt
 from tinyptq.ops.window import ring_bytes
 
 COLUMN_BYTES = 4096  # of scratch memory for windows side by side; two windows at least
@@ -75,7 +75,7 @@ class ConvTile:
         return (self.block - 2) * self.tile.outputs
 
 
-def matrix(params: Conv2DInt8) -> Pointwise:
+def matrix(params: Conv2DInt) -> Pointwise:
     """The filters as rows of a matrix [out, kernel_h · kernel_w · in]."""
     return Pointwise(
         rows=params.output_shape[1],
@@ -92,7 +92,7 @@ def matrix(params: Conv2DInt8) -> Pointwise:
     )
 
 
-def supports(params: Conv2DInt8) -> bool:
+def supports(params: Conv2DInt) -> bool:
     """One group, and a matrix the tile is proved for."""
     return (
         params.groups == 1
@@ -103,11 +103,11 @@ def supports(params: Conv2DInt8) -> bool:
     )
 
 
-def pack(params: Conv2DInt8) -> Mapping[str, Array]:
+def pack(params: Conv2DInt) -> Mapping[str, Array]:
     return arm_mve.pack(matrix(params))
 
 
-def details(params: Conv2DInt8) -> ConvTile:
+def details(params: Conv2DInt) -> ConvTile:
     tile, run = arm_mve.tile_of(matrix(params)), params.lines.run
     most = max(COLUMN_BYTES // tile.inputs, 2)
     blocks = -(-tile.row_pixels // most)
@@ -147,12 +147,12 @@ def moved(pointer: str, step: int) -> list[str]:
     return [f"{'add' if step > 0 else 'sub'} {pointer}, {pointer}, #{abs(step)}"] if abs(step) > BYTE_REACH else []
 
 
-def scratch(params: Conv2DInt8) -> int:
+def scratch(params: Conv2DInt) -> int:
     tile = details(params)
     return tile.columns_at + tile.block * tile.tile.inputs
 
 
-def cost(params: Conv2DInt8) -> Cost:
+def cost(params: Conv2DInt) -> Cost:
     """Instructions of both loops, counted; the C around them (fitted)."""
     k, window = details(params), params.window
     rows = params.output_shape[1]

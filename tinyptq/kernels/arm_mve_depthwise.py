@@ -19,7 +19,7 @@ from tinyptq.graph import Array
 from tinyptq.kernels.arm_mve_depthwise_loop import LANES, WORD_REACH, Walk, multiplies, requantize, store
 from tinyptq.kernels.base import Cost, Kernel
 from tinyptq.kernels.proofs import Pointwise, accumulator_bound, group_starts, right_shifts, rounds_half_up
-from tinyptq.ops.depthwise_conv_2d import DepthwiseConv2DInt8
+from tinyptq.ops.depthwise_conv_2d import DepthwiseConv2DInt
 from tinyptq.ops.window import ring_bytes
 
 LANE_ORDER = (0, 4, 8, 12, 2, 6, 10, 14, 1, 5, 9, 13, 3, 7, 11, 15)  # channels as they lie in q0, q1, q2, q3
@@ -61,7 +61,7 @@ class DepthwiseTile:
         return self.taps * LANES
 
 
-def matrix(params: DepthwiseConv2DInt8) -> Pointwise:
+def matrix(params: DepthwiseConv2DInt) -> Pointwise:
     """The filters as rows of a matrix [channels, taps], for the proofs."""
     channels = params.output_shape[3]
     return Pointwise(
@@ -79,7 +79,7 @@ def matrix(params: DepthwiseConv2DInt8) -> Pointwise:
     )
 
 
-def supports(params: DepthwiseConv2DInt8) -> bool:
+def supports(params: DepthwiseConv2DInt) -> bool:
     """One filter per channel, right shifts and accumulators that the short requantization covers, short code."""
     if params.depth_multiplier != 1:
         return False
@@ -95,7 +95,7 @@ def supports(params: DepthwiseConv2DInt8) -> bool:
     )
 
 
-def walk(params: DepthwiseConv2DInt8) -> Walk:
+def walk(params: DepthwiseConv2DInt) -> Walk:
     window, channels = params.window, params.output_shape[3]
     flat = params.input_shape[2] == 1 and window.kernel[1] == 1 and not window.padded
     axis = 0 if flat else 1
@@ -110,7 +110,7 @@ def walk(params: DepthwiseConv2DInt8) -> Walk:
     )
 
 
-def fold(params: DepthwiseConv2DInt8) -> int:
+def fold(params: DepthwiseConv2DInt) -> int:
     """Pixels in a vector."""
     _, _, width, channels = params.output_shape
     fits = channels in (1, 2, 4, 8) and params.window.stride[1] == 1 and width * channels >= LANES
@@ -134,7 +134,7 @@ def sums(layer: Pointwise, order: Sequence[int]) -> list[int]:
     return sizes
 
 
-def pack(params: DepthwiseConv2DInt8) -> Mapping[str, Array]:
+def pack(params: DepthwiseConv2DInt) -> Mapping[str, Array]:
     """Weights int8 [groups, taps in order, 16]; parameters int32 [groups, 4 vectors, (bias, multiplier, shift), 4]."""
     layer, path = matrix(params), walk(params)
     starts = group_starts(max(layer.outputs, LANES), LANES)
@@ -149,7 +149,7 @@ def pack(params: DepthwiseConv2DInt8) -> Mapping[str, Array]:
     }
 
 
-def details(params: DepthwiseConv2DInt8) -> DepthwiseTile:
+def details(params: DepthwiseConv2DInt) -> DepthwiseTile:
     layer, path = matrix(params), walk(params)
     direct = path.kernel[0] <= len(LINES)
     output_bytes = params.output_row_bytes
@@ -169,11 +169,11 @@ def details(params: DepthwiseConv2DInt8) -> DepthwiseTile:
     )
 
 
-def scratch(params: DepthwiseConv2DInt8) -> int:
+def scratch(params: DepthwiseConv2DInt) -> int:
     return ring_bytes(params.window, params.input_shape)
 
 
-def cost(params: DepthwiseConv2DInt8) -> Cost:
+def cost(params: DepthwiseConv2DInt) -> Cost:
     """Instructions of the loop, counted; of the C around it for a row, a call, a line filled (fitted)."""
     tile, window, rows = details(params), params.window, params.output_shape[1]
     pixels, calls = tile.vectors + (1 if tile.rest else 0), tile.groups * (2 if tile.rest else 1)

@@ -8,8 +8,8 @@ import numpy as np
 
 from tinyptq.fixedpoint import multiply_by_quantized_multiplier
 from tinyptq.graph import Array
-from tinyptq.ops.conv_2d import Conv2DInt8
-from tinyptq.ops.fully_connected import FullyConnectedInt8
+from tinyptq.ops.conv_2d import Conv2DInt
+from tinyptq.ops.fully_connected import FullyConnectedInt
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +44,12 @@ class Pointwise:
         return self.rows * self.row_pixels
 
 
-def pointwise(params: Conv2DInt8 | FullyConnectedInt8) -> Pointwise:
+def pointwise(params: Conv2DInt | FullyConnectedInt) -> Pointwise:
     """The matrix of a layer for which is_pointwise holds."""
-    by_rows = isinstance(params, Conv2DInt8)
+    by_rows = isinstance(params, Conv2DInt)
     layer = Pointwise(
-        rows=params.output_shape[1] if isinstance(params, Conv2DInt8) else 1,
-        row_pixels=params.output_shape[2] if isinstance(params, Conv2DInt8) else params.vectors,
+        rows=params.output_shape[1] if isinstance(params, Conv2DInt) else 1,
+        row_pixels=params.output_shape[2] if isinstance(params, Conv2DInt) else params.vectors,
         by_rows=by_rows,
         weights=params.weights.reshape(len(params.weights), -1),
         bias=params.bias,
@@ -93,9 +93,9 @@ def without_dead_channels(layer: Pointwise, activation_max: int) -> Pointwise:
     )
 
 
-def is_pointwise(params: Conv2DInt8 | FullyConnectedInt8) -> bool:
+def is_pointwise(params: Conv2DInt | FullyConnectedInt) -> bool:
     """Fully connected, or a 1x1 kernel with stride 1, no padding and one group: every pixel on its own."""
-    if isinstance(params, FullyConnectedInt8):
+    if isinstance(params, FullyConnectedInt):
         return True
     window = params.window
     return window.kernel == (1, 1) and window.stride == (1, 1) and not window.padded and params.groups == 1

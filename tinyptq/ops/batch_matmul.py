@@ -35,7 +35,7 @@ class Matrix:
 
 
 @dataclass(frozen=True, eq=False)
-class BatchMatMulInt8:
+class BatchMatMulInt:
     """y = clamp(MBQM(Σ (a − zero_point_a) · (b − zero_point_b), multiplier, shift) + output_zero_point)."""
 
     input_shapes: tuple[Shape, Shape]
@@ -84,7 +84,7 @@ def read_tflite(operator: TfliteOperator) -> BatchMatMul:
     return BatchMatMul(bool(options.AdjX()), bool(options.AdjY())) if options is not None else BatchMatMul()
 
 
-def write_tflite(params: BatchMatMulInt8) -> tuple[TfliteCode, ...]:
+def write_tflite(params: BatchMatMulInt) -> tuple[TfliteCode, ...]:
     fields = {"AdjX": params.adj_x, "AdjY": params.adj_y}
     return (TfliteCode("BATCH_MATMUL", "BatchMatMulOptions", fields, version=2),)
 
@@ -133,12 +133,12 @@ def matrices_fit(graph: Graph, node: Node) -> bool:
     return first[-1] == second[-2] and (not batch or batch[0] == 1)
 
 
-def lower(attrs: BatchMatMul, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> BatchMatMulInt8:
+def lower(attrs: BatchMatMul, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> BatchMatMulInt:
     """Multiplier s_a · s_b / s_out, in double: measured on tflite-micro, where ties tell."""
     first, second, output = inputs[0].qparams, inputs[1].qparams, outputs[0].qparams
     product = float(first.scale[0]) * float(second.scale[0])
     multiplier, shift = quantize_multiplier(product / float(output.scale[0]))
-    params = BatchMatMulInt8(
+    params = BatchMatMulInt(
         input_shapes=(inputs[0].shape, inputs[1].shape),
         output_shape=outputs[0].shape,
         adj_x=attrs.adj_x,
@@ -152,7 +152,7 @@ def lower(attrs: BatchMatMul, inputs: tuple[Operand, ...], outputs: tuple[Operan
     return params
 
 
-def run_int(params: BatchMatMulInt8, first: Array, second: Array) -> Array:
+def run_int(params: BatchMatMulInt, first: Array, second: Array) -> Array:
     """Sums stay below 2^31: exact in float64."""
     points = params.input_zero_points
     centred = (first.astype(np.float64) - points[0], second.astype(np.float64) - points[1])
@@ -161,7 +161,7 @@ def run_int(params: BatchMatMulInt8, first: Array, second: Array) -> Array:
     return requantize(product, multiplier, shift, params.output_zero_point, -128, 127)
 
 
-def work(params: BatchMatMulInt8) -> Work:
+def work(params: BatchMatMulInt) -> Work:
     moved = sum(elements(shape) for shape in (*params.input_shapes, params.output_shape))
     return Work(elements(params.output_shape) * params.depth, 0, moved)
 
@@ -171,7 +171,7 @@ OP = Op(
     summary="matrices multiplied, either one transposed; one operand may be constant",
     builtins=("BATCH_MATMUL",),
     attrs=BatchMatMul,
-    params=BatchMatMulInt8,
+    params=BatchMatMulInt,
     operands=2,
     read_tflite=read_tflite,
     write_tflite=write_tflite,

@@ -37,7 +37,7 @@ class Conv2D:
 
 
 @dataclass(frozen=True, eq=False)
-class Conv2DInt8:
+class Conv2DInt:
     """acc = Σ (x − input_zero_point) · w + bias; y = clamp(MBQM(acc, multiplier, shift) + output_zero_point)."""
 
     input_shape: Shape  # [1, h, w, in]
@@ -92,7 +92,7 @@ def read_tflite(operator: TfliteOperator) -> Conv2D:
     return Conv2D(window, read_clamp(options.FusedActivationFunction()))
 
 
-def write_tflite(params: Conv2DInt8) -> tuple[TfliteCode, ...]:
+def write_tflite(params: Conv2DInt) -> tuple[TfliteCode, ...]:
     pad, padding = win.tflite_padding(params.window, params.input_shape)
     fields = {
         "Padding": padding,
@@ -142,7 +142,7 @@ def constant_weights(graph: Graph, node: Node) -> bool:
     return all(graph.is_constant(name) for name in node.inputs[1:])
 
 
-def lower(attrs: Conv2D, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> Conv2DInt8:
+def lower(attrs: Conv2D, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> Conv2DInt:
     image, weight, *rest = inputs
     assert weight.data is not None
     bias = rest[0].data if rest else np.zeros(len(weight.data), np.int32)
@@ -150,7 +150,7 @@ def lower(attrs: Conv2D, inputs: tuple[Operand, ...], outputs: tuple[Operand, ..
     multiplier, shift = channel_multipliers(image, weight, outputs[0], len(weight.data))
     prove_no_overflow(accumulator_bound(weight.data, bias, 0), shift)
     low, high = integer_bounds(attrs.activation, outputs[0].qparams)
-    return Conv2DInt8(
+    return Conv2DInt(
         input_shape=image.shape,
         output_shape=outputs[0].shape,
         window=attrs.window,
@@ -166,7 +166,7 @@ def lower(attrs: Conv2D, inputs: tuple[Operand, ...], outputs: tuple[Operand, ..
     )
 
 
-def run_int(params: Conv2DInt8, x: Array) -> Array:
+def run_int(params: Conv2DInt, x: Array) -> Array:
     out = np.empty((len(x), *params.output_shape[1:]), np.int8)
     positions = params.output_shape[1] * params.output_shape[2]
     bias, matmul = params.folded_bias, partial(exact_matmul, peak=128)
@@ -184,7 +184,7 @@ def run_int(params: Conv2DInt8, x: Array) -> Array:
     return out
 
 
-def constants(params: Conv2DInt8) -> Mapping[str, Array]:
+def constants(params: Conv2DInt) -> Mapping[str, Array]:
     return {
         "weights": params.weights,
         "bias": params.folded_bias,
@@ -193,16 +193,16 @@ def constants(params: Conv2DInt8) -> Mapping[str, Array]:
     }
 
 
-def scratch(params: Conv2DInt8) -> int:
+def scratch(params: Conv2DInt) -> int:
     """A ring of as many padded input lines as the kernel spans; none without padding."""
     return win.ring_bytes(params.window, params.input_shape)
 
 
-def rows(params: Conv2DInt8) -> Rows:
+def rows(params: Conv2DInt) -> Rows:
     return win.rows(params.window, params.input_shape, params.output_shape)
 
 
-def work(params: Conv2DInt8) -> Work:
+def work(params: Conv2DInt) -> Work:
     outputs = int(np.prod(params.output_shape))
     return Work(
         macs=outputs * params.weights[0].size,
@@ -216,7 +216,7 @@ OP = Op(
     summary="2-D and 1-D convolution, any stride, dilation, padding and groups",
     builtins=("CONV_2D",),
     attrs=Conv2D,
-    params=Conv2DInt8,
+    params=Conv2DInt,
     operands=3,
     read_tflite=read_tflite,
     write_tflite=write_tflite,

@@ -34,7 +34,7 @@ class DepthwiseConv2D:
 
 
 @dataclass(frozen=True, eq=False)
-class DepthwiseConv2DInt8:
+class DepthwiseConv2DInt:
     """acc = Σ (x − input_zero_point) · w + bias over one channel; y = clamp(MBQM(acc) + output_zero_point)."""
 
     input_shape: Shape  # [1, h, w, in]
@@ -85,7 +85,7 @@ def read_tflite(operator: TfliteOperator) -> DepthwiseConv2D:
     return DepthwiseConv2D(window, multiplier, read_clamp(options.FusedActivationFunction()))
 
 
-def write_tflite(params: DepthwiseConv2DInt8) -> tuple[TfliteCode, ...]:
+def write_tflite(params: DepthwiseConv2DInt) -> tuple[TfliteCode, ...]:
     pad, padding = win.tflite_padding(params.window, params.input_shape)
     fields = {
         "Padding": padding,
@@ -156,7 +156,7 @@ def constant_weights(graph: Graph, node: Node) -> bool:
     return all(graph.is_constant(name) for name in node.inputs[1:])
 
 
-def lower(attrs: DepthwiseConv2D, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> DepthwiseConv2DInt8:
+def lower(attrs: DepthwiseConv2D, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> DepthwiseConv2DInt:
     image, weight, *rest = inputs
     assert weight.data is not None
     channels = weight.data.shape[3]
@@ -165,7 +165,7 @@ def lower(attrs: DepthwiseConv2D, inputs: tuple[Operand, ...], outputs: tuple[Op
     multiplier, shift = channel_multipliers(image, weight, outputs[0], channels)
     prove_no_overflow(accumulator_bound(weight.data, bias, 3), shift)
     low, high = integer_bounds(attrs.activation, outputs[0].qparams)
-    return DepthwiseConv2DInt8(
+    return DepthwiseConv2DInt(
         input_shape=image.shape,
         output_shape=outputs[0].shape,
         window=attrs.window,
@@ -182,7 +182,7 @@ def lower(attrs: DepthwiseConv2D, inputs: tuple[Operand, ...], outputs: tuple[Op
     )
 
 
-def run_int(params: DepthwiseConv2DInt8, x: Array) -> Array:
+def run_int(params: DepthwiseConv2DInt, x: Array) -> Array:
     out = np.empty((len(x), *params.output_shape[1:]), np.int8)
     reach = 128.0 * float(np.abs(params.weights.astype(np.int64)).sum(axis=(0, 1, 2)).max())
     dtype = exact_dtype(reach)
@@ -201,7 +201,7 @@ def run_int(params: DepthwiseConv2DInt8, x: Array) -> Array:
     return out
 
 
-def constants(params: DepthwiseConv2DInt8) -> Mapping[str, Array]:
+def constants(params: DepthwiseConv2DInt) -> Mapping[str, Array]:
     return {
         "weights": params.weights,
         "bias": params.folded_bias,
@@ -210,16 +210,16 @@ def constants(params: DepthwiseConv2DInt8) -> Mapping[str, Array]:
     }
 
 
-def scratch(params: DepthwiseConv2DInt8) -> int:
+def scratch(params: DepthwiseConv2DInt) -> int:
     """A ring of as many padded input lines as the kernel spans; none without padding."""
     return win.ring_bytes(params.window, params.input_shape)
 
 
-def rows(params: DepthwiseConv2DInt8) -> Rows:
+def rows(params: DepthwiseConv2DInt) -> Rows:
     return win.rows(params.window, params.input_shape, params.output_shape)
 
 
-def work(params: DepthwiseConv2DInt8) -> Work:
+def work(params: DepthwiseConv2DInt) -> Work:
     outputs = elements(params.output_shape)
     return Work(
         macs=outputs * params.window.kernel[0] * params.window.kernel[1],
@@ -233,7 +233,7 @@ OP = Op(
     summary="2-D and 1-D depthwise convolution, any multiplier, stride, dilation and padding",
     builtins=("DEPTHWISE_CONV_2D",),
     attrs=DepthwiseConv2D,
-    params=DepthwiseConv2DInt8,
+    params=DepthwiseConv2DInt,
     operands=3,
     read_tflite=read_tflite,
     write_tflite=write_tflite,

@@ -30,7 +30,7 @@ class FullyConnected:
 
 
 @dataclass(frozen=True, eq=False)
-class FullyConnectedInt8:
+class FullyConnectedInt:
     """acc = Σ (x − input_zero_point) · w + bias; y = clamp(MBQM(acc, multiplier, shift) + output_zero_point)."""
 
     input_shape: Shape  # [1, ...]
@@ -72,7 +72,7 @@ def read_tflite(operator: TfliteOperator) -> FullyConnected:
     return FullyConnected(read_clamp(options.FusedActivationFunction()), bool(options.KeepNumDims()))
 
 
-def write_tflite(params: FullyConnectedInt8) -> tuple[TfliteCode, ...]:
+def write_tflite(params: FullyConnectedInt) -> tuple[TfliteCode, ...]:
     fields = {"FusedActivationFunction": params.activation_code, "KeepNumDims": params.keep_dims}
     version = 5 if params.keep_dims else 4
     return (TfliteCode("FULLY_CONNECTED", "FullyConnectedOptions", fields, version=version),)
@@ -107,7 +107,7 @@ def symmetric_weights(graph: Graph, node: Node) -> bool:
     return qparams is None or not qparams.zero_point.any()
 
 
-def lower(attrs: FullyConnected, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> FullyConnectedInt8:
+def lower(attrs: FullyConnected, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> FullyConnectedInt:
     x, weight, *rest = inputs
     assert weight.data is not None
     bias = rest[0].data if rest else np.zeros(len(weight.data), np.int32)
@@ -115,7 +115,7 @@ def lower(attrs: FullyConnected, inputs: tuple[Operand, ...], outputs: tuple[Ope
     multiplier, shift = channel_multipliers(x, weight, outputs[0], weight.shape[0])
     prove_no_overflow(accumulator_bound(weight.data, bias, 0), shift)
     low, high = integer_bounds(attrs.activation, outputs[0].qparams)
-    return FullyConnectedInt8(
+    return FullyConnectedInt(
         input_shape=x.shape,
         output_shape=outputs[0].shape,
         keep_dims=attrs.keep_dims,
@@ -131,7 +131,7 @@ def lower(attrs: FullyConnected, inputs: tuple[Operand, ...], outputs: tuple[Ope
     )
 
 
-def run_int(params: FullyConnectedInt8, x: Array) -> Array:
+def run_int(params: FullyConnectedInt, x: Array) -> Array:
     product = exact_matmul(x.reshape(-1, params.depth), params.weights.T, peak=128)
     y = requantize(
         product,
@@ -145,7 +145,7 @@ def run_int(params: FullyConnectedInt8, x: Array) -> Array:
     return y.reshape(len(x), *params.output_shape[1:])
 
 
-def constants(params: FullyConnectedInt8) -> Mapping[str, Array]:
+def constants(params: FullyConnectedInt) -> Mapping[str, Array]:
     return {
         "weights": params.weights,
         "bias": params.folded_bias,
@@ -154,7 +154,7 @@ def constants(params: FullyConnectedInt8) -> Mapping[str, Array]:
     }
 
 
-def work(params: FullyConnectedInt8) -> Work:
+def work(params: FullyConnectedInt) -> Work:
     return Work(
         macs=params.vectors * params.weights.size,
         weight_bytes=params.weights.nbytes + params.bias.nbytes,
@@ -167,7 +167,7 @@ OP = Op(
     summary="fully connected (dense) layer, over the whole sample or its last axis",
     builtins=("FULLY_CONNECTED",),
     attrs=FullyConnected,
-    params=FullyConnectedInt8,
+    params=FullyConnectedInt,
     operands=3,
     read_tflite=read_tflite,
     write_tflite=write_tflite,

@@ -25,7 +25,7 @@ GATE_POWER = -12  # gates before their function are Q3.12
 
 
 @dataclass(frozen=True, eq=False)
-class LstmInt8:
+class LstmInt:
     """Everything the kernels read; arrays have the gates in the order of GATES."""
 
     input_shape: Shape  # [1, steps, depth]
@@ -114,13 +114,13 @@ class LstmState:
     cell: Array
 
 
-def initial_state(params: LstmInt8, count: int) -> LstmState:
+def initial_state(params: LstmInt, count: int) -> LstmState:
     """Real zeros: the hidden state's is its zero point."""
     hidden = np.full((count, params.units), params.hidden_zero_point, np.int8)
     return LstmState(hidden, np.zeros((count, params.units), np.int16))
 
 
-def run_sequences(params: LstmInt8, x: Array, state: LstmState) -> tuple[Array, LstmState]:
+def run_sequences(params: LstmInt, x: Array, state: LstmState) -> tuple[Array, LstmState]:
     """n sequences: x int8 [n, steps, depth] -> (hidden states int8 [n, steps, units], state behind them)."""
     gates = input_gates(params, x)
     outputs = []
@@ -130,14 +130,14 @@ def run_sequences(params: LstmInt8, x: Array, state: LstmState) -> tuple[Array, 
     return np.stack(outputs, axis=1), state
 
 
-def input_gates(params: LstmInt8, x: Array) -> Array:
+def input_gates(params: LstmInt, x: Array) -> Array:
     """What the input adds to every gate at every step: int64 [n, steps, 4, units] in int16 range."""
     flat = params.weights.reshape(-1, params.depth)
     product = exact_matmul(x.reshape(-1, params.depth), flat.T, peak=128).reshape(*x.shape[:2], 4, params.units)
     return rescale_gates(product, params.input_bias, params.input_multiplier, params.input_shift)
 
 
-def recurrent_gates(params: LstmInt8, hidden: Array) -> Array:
+def recurrent_gates(params: LstmInt, hidden: Array) -> Array:
     """What the hidden state [n, units] adds to every gate: int64 [n, 4, units] in int16 range."""
     flat = params.recurrent.reshape(-1, params.units)
     product = exact_matmul(hidden, flat.T, peak=128).reshape(len(hidden), 4, params.units)
@@ -149,7 +149,7 @@ def rescale_gates(product: Array, bias: Array, multiplier: Array, shift: Array) 
     return clamp16(multiply_by_quantized_multiplier(accumulator, multiplier[:, None], shift[:, None]))
 
 
-def step(params: LstmInt8, inputs: Array, state: LstmState) -> LstmState:
+def step(params: LstmInt, inputs: Array, state: LstmState) -> LstmState:
     """One time step of n sequences; inputs: what input_gates gave for it, [n, 4, units]."""
     gates = clamp16(inputs + recurrent_gates(params, state.hidden))
     kept = product16(sigmoid(gates[:, FORGET]), state.cell, params.forget)

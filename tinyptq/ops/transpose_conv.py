@@ -38,7 +38,7 @@ class TransposeConv:
 
 
 @dataclass(frozen=True, eq=False)
-class TransposeConvInt8:
+class TransposeConvInt:
     """acc = Σ (x − input_zero_point) · w + bias; y = clamp(MBQM(acc, multiplier, shift) + output_zero_point)."""
 
     input_shape: Shape  # [1, h, w, in]
@@ -100,7 +100,7 @@ def read_tflite(operator: TfliteOperator) -> TransposeConv:
     return TransposeConv(stride, cropped, size, read_clamp(options.FusedActivationFunction()))
 
 
-def write_tflite(params: TransposeConvInt8) -> tuple[TfliteCode, ...]:
+def write_tflite(params: TransposeConvInt) -> tuple[TfliteCode, ...]:
     size = params.output_shape[1], params.output_shape[2]
     shrunk = tuple(-(-size[i] // params.stride[i]) for i in (0, 1))
     same = cropping("same", size, params.kernel, params.stride) == params.cropped and shrunk == params.input_shape[1:3]
@@ -163,7 +163,7 @@ def fitting_size(graph: Graph, node: Node) -> bool:
     )
 
 
-def lower(attrs: TransposeConv, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> TransposeConvInt8:
+def lower(attrs: TransposeConv, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> TransposeConvInt:
     image, weight, *rest = inputs
     assert weight.data is not None
     bias = rest[0].data if rest else np.zeros(len(weight.data), np.int32)
@@ -171,7 +171,7 @@ def lower(attrs: TransposeConv, inputs: tuple[Operand, ...], outputs: tuple[Oper
     multiplier, shift = channel_multipliers(image, weight, outputs[0], len(weight.data))
     prove_no_overflow(accumulator_bound(weight.data, bias, 0), shift)
     low, high = integer_bounds(attrs.activation, outputs[0].qparams)
-    return TransposeConvInt8(
+    return TransposeConvInt(
         input_shape=image.shape,
         output_shape=outputs[0].shape,
         stride=attrs.stride,
@@ -188,7 +188,7 @@ def lower(attrs: TransposeConv, inputs: tuple[Operand, ...], outputs: tuple[Oper
     )
 
 
-def run_int(params: TransposeConvInt8, x: Array) -> Array:
+def run_int(params: TransposeConvInt, x: Array) -> Array:
     """Sums of taps are exact: |acc| was proved to fit 32 bits, and float64 holds 53."""
     out = np.empty((len(x), *params.output_shape[1:]), np.int8)
     right, (kernel_h, kernel_w) = matrix(params.weights), params.kernel
@@ -209,7 +209,7 @@ def run_int(params: TransposeConvInt8, x: Array) -> Array:
     return out
 
 
-def constants(params: TransposeConvInt8) -> Mapping[str, Array]:
+def constants(params: TransposeConvInt) -> Mapping[str, Array]:
     return {
         "weights": params.weights,
         "bias": params.bias,
@@ -218,7 +218,7 @@ def constants(params: TransposeConvInt8) -> Mapping[str, Array]:
     }
 
 
-def work(params: TransposeConvInt8) -> Work:
+def work(params: TransposeConvInt) -> Work:
     pixels = elements(params.input_shape)
     return Work(
         macs=params.input_shape[1] * params.input_shape[2] * params.weights.size,
@@ -232,7 +232,7 @@ OP = Op(
     summary="transposed 2-D convolution, any stride",
     builtins=("TRANSPOSE_CONV",),
     attrs=TransposeConv,
-    params=TransposeConvInt8,
+    params=TransposeConvInt,
     operands=3,
     read_tflite=read_tflite,
     write_tflite=write_tflite,

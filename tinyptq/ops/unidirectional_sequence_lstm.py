@@ -17,7 +17,7 @@ from tinyptq.fixedpoint import quantize_multiplier, quantize_multipliers
 from tinyptq.graph import Array, Graph, Node, QParams, Shape
 from tinyptq.ops import lstm_arithmetic
 from tinyptq.ops.base import FREE, Op, Operand, State, TfliteCode, TfliteOperator, elements
-from tinyptq.ops.lstm_arithmetic import GATE_POWER, LstmInt8, LstmState
+from tinyptq.ops.lstm_arithmetic import GATE_POWER, LstmInt, LstmState
 from tinyptq.ops.recurrent import (
     float_gates,
     require_reducing,
@@ -78,7 +78,7 @@ def read_power(operator: TfliteOperator) -> int | None:
     return exponent - 1
 
 
-def write_tflite(params: LstmInt8) -> tuple[TfliteCode, ...]:
+def write_tflite(params: LstmInt) -> tuple[TfliteCode, ...]:
     states = tuple(state(replace(params, stateful=True)).values())
     clip = params.cell_limit * 2.0**params.cell_power
     fields = {"FusedActivationFunction": TANH, "CellClip": clip, "TimeMajor": False}
@@ -152,7 +152,7 @@ def one_scale(graph: Graph, node: Node) -> bool:
 
 def lower(
     attrs: UnidirectionalSequenceLstm, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]
-) -> LstmInt8:
+) -> LstmInt:
     """Scales of the gates are 2^-12, of their functions 2^-15. Source: TFLite Micro PrepareGateParametersInteger."""
     x, output = inputs[0], outputs[0].qparams
     weights, recurrent, bias = (stacked(inputs[first : first + 4]) for first in (1, 5, 9))
@@ -163,7 +163,7 @@ def lower(
         prove_no_overflow(accumulator_bound(r, np.zeros(len(r), np.int32), 0), right)
     power = DEFAULT_POWER if attrs.cell_power is None else attrs.cell_power
     cell_scale = 2.0**power
-    return LstmInt8(
+    return LstmInt(
         input_shape=x.shape,
         stateful=attrs.stateful,
         input_zero_point=int(x.qparams.zero_point[0]),
@@ -194,13 +194,13 @@ def gate_multipliers(x: QParams, weights: tuple[Operand, ...]) -> tuple[Array, A
     return quantize_multipliers(float(x.scale[0]) * scales / 2.0**GATE_POWER)
 
 
-def run_int(params: LstmInt8, x: Array) -> Array:
+def run_int(params: LstmInt, x: Array) -> Array:
     if params.stateful:
         return run_state(params, {name: s.initial for name, s in state(params).items()}, x)[0]
     return lstm_arithmetic.run_sequences(params, x, lstm_arithmetic.initial_state(params, len(x)))[0]
 
 
-def run_state(params: LstmInt8, before: Mapping[str, Array], x: Array) -> tuple[Array, Mapping[str, Array]]:
+def run_state(params: LstmInt, before: Mapping[str, Array], x: Array) -> tuple[Array, Mapping[str, Array]]:
     """Samples are consecutive runs: one long sequence."""
     if not params.stateful:
         return run_int(params, x), {}
@@ -209,19 +209,19 @@ def run_state(params: LstmInt8, before: Mapping[str, Array], x: Array) -> tuple[
     return y.reshape(*x.shape[:2], params.units), {"hidden": after.hidden, "cell": after.cell}
 
 
-def state(params: LstmInt8) -> Mapping[str, State]:
+def state(params: LstmInt) -> Mapping[str, State]:
     if not params.stateful:
         return {}
     zeros = lstm_arithmetic.initial_state(params, 1)
     return {"hidden": State(zeros.hidden, params.hidden_scale), "cell": State(zeros.cell, 2.0**params.cell_power)}
 
 
-def scratch(params: LstmInt8) -> int:
+def scratch(params: LstmInt) -> int:
     """Cell and hidden state, unless they are kept elsewhere."""
     return 0 if params.stateful else params.cell_bytes + params.units
 
 
-def constants(params: LstmInt8) -> Mapping[str, Array]:
+def constants(params: LstmInt) -> Mapping[str, Array]:
     return {
         "weights": params.weights,
         "input_bias": params.input_bias,
@@ -235,7 +235,7 @@ def constants(params: LstmInt8) -> Mapping[str, Array]:
     }
 
 
-def work(params: LstmInt8) -> Work:
+def work(params: LstmInt) -> Work:
     weights = params.weights.size + params.recurrent.size
     return Work(
         macs=params.steps * weights,
@@ -249,7 +249,7 @@ OP = Op(
     summary="LSTM over a sequence, without peepholes, projection and layer normalization",
     builtins=("UNIDIRECTIONAL_SEQUENCE_LSTM",),
     attrs=UnidirectionalSequenceLstm,
-    params=LstmInt8,
+    params=LstmInt,
     operands=None,
     operand_order=OPERANDS,
     read_tflite=read_tflite,
