@@ -1,7 +1,7 @@
 # `make demo` and `make test` do everything on a fresh Debian machine with Python 3.11 or newer.
 BIN := .venv/bin
 
-.PHONY: demo test lint toolchain clean
+.PHONY: demo test bench lint toolchain clean
 
 demo: ## build an example for the embedded default, run it in QEMU, print the verified result
 	@sh scripts/environment.sh demo
@@ -11,6 +11,11 @@ demo: ## build an example for the embedded default, run it in QEMU, print the ve
 test: lint ## ruff, mypy and every test
 	@sh scripts/toolchain.sh dev
 	$(BIN)/python -m pytest $(PYTEST)
+
+bench: ## instructions per layer of the MLPerf Tiny models on every emulated board, into docs/benchmarks
+	@sh scripts/environment.sh dev
+	@sh scripts/toolchain.sh dev
+	$(BIN)/python scripts/bench.py
 
 lint:
 	@sh scripts/environment.sh dev
