@@ -67,6 +67,11 @@ def parametrize(cases: Sequence[Case]) -> Any:
     return pytest.mark.parametrize("case", cases, ids=[case.id for case in cases])
 
 
+def widened(cases: Sequence[Case], dtype: str = "int16") -> tuple[Case, ...]:
+    """The same cases with wider elements; scales that were forced are observed again."""
+    return tuple(replace(case, id=f"{case.id}-{dtype}", dtype=dtype, qparams={}) for case in cases)
+
+
 def draw(seed: str, *shape: int) -> Array:
     """Reproducible standard normal float32 numbers, named by a string."""
     return np.random.default_rng(zlib.crc32(seed.encode())).standard_normal(shape).astype(np.float32)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.laws import Case, c_law, file_law, float_law, int_law, parametrize, step_law
+from tests.laws import Case, c_law, file_law, float_law, int_law, parametrize, step_law, widened
 from tests.ops.refusals import broken
 from tinyptq.graph import QParams
 from tinyptq.ops import average_pool_2d
@@ -32,6 +32,7 @@ CASES = (
     Case("stride-over", AveragePool2D(same((9, 9), (2, 2), (4, 4))), ((1, 9, 9, 2),), "unread rows"),
     Case("tall-pad", AveragePool2D(same((2, 2), (5, 5), (1, 1))), ((1, 2, 2, 3),), "every window covers the image"),
 )
+WIDE = widened(CASES)
 
 
 @parametrize(CASES)
@@ -39,12 +40,12 @@ def test_float_equals_litert(case: Case) -> None:
     float_law(OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_are_near_the_floats(case: Case) -> None:
     step_law(OP, case)
 
@@ -55,14 +56,14 @@ def test_attributes_survive_a_file(case: Case) -> None:
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(OP, CASES, tmp_path)
+    c_law(OP, (*CASES, *WIDE), tmp_path)
 
 
 def pool(*values: int) -> int:
     qparams = QParams.per_tensor(0.5, 3)
     inputs, output = Operand((1, 1, len(values), 1), qparams), Operand((1, 1, 1, 1), qparams)
-    params = average_pool_2d.lower(AveragePool2D(Window((1, len(values)))), (inputs,), (output,))
-    y = average_pool_2d.run_int(params, np.array(values, np.int8).reshape(1, 1, -1, 1))
+    params = OP.lower(AveragePool2D(Window((1, len(values)))), (inputs,), (output,))
+    y = OP.run_int(params, np.array(values, np.int8).reshape(1, 1, -1, 1))
     return int(y.ravel()[0])
 
 
@@ -73,4 +74,5 @@ def test_on_paper() -> None:
 
 def test_refusals() -> None:
     assert broken(OP, AveragePool2D(Window((2, 2), pad_top=1)), (1, 5, 5, 2)) == ["nameable_padding"]
+    assert broken(OP, AveragePool2D(Window((256, 256))), (1, 300, 300, 1)) == ["countable_taps"]
     assert broken(OP, AveragePool2D(Window((2, 2), dilation=(2, 1))), (1, 5, 5, 2)) == ["undilated"]

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from tests.laws import Case, c_law, draw, float_law, int_law, parametrize, step_law
+from tests.laws import Case, c_law, draw, float_law, int_law, parametrize, step_law, widened
 from tests.ops.refusals import broken
 from tinyptq.graph import QParams, Tensor
 from tinyptq.ops import concatenation
@@ -24,6 +24,7 @@ CASES = (
     Case("many", Concatenation(2), tuple((1, 2, k) for k in range(1, 8)), "seven inputs"),
     Case("alone", Concatenation(1), ((1, 5),), "one input is a copy"),
 )
+WIDE = (*widened(CASES), *widened(CASES, "int32"))
 
 
 def test_on_paper() -> None:
@@ -32,7 +33,7 @@ def test_on_paper() -> None:
     params = concatenation.lower(Concatenation(2), inputs, (Operand((1, 2, 3), qparams),))
     y = concatenation.run_int(params, np.int8([[[1], [2]]]), np.int8([[[3, 4], [5, 6]]]))
     assert y.tolist() == [[[1, 3, 4], [2, 5, 6]]]
-    assert (params.repeats, params.block, params.blocks) == (2, 3, (Block(1, 0), Block(2, 1)))
+    assert (params.repeats, params.block, params.blocks) == (2, 3, (Block(1, 0, 1), Block(2, 1, 2)))
 
 
 @parametrize(CASES)
@@ -40,18 +41,18 @@ def test_float_equals_litert(case: Case) -> None:
     float_law(concatenation.OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(concatenation.OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_stay_near_float(case: Case) -> None:
     step_law(concatenation.OP, case)
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(concatenation.OP, CASES, tmp_path)
+    c_law(concatenation.OP, (*CASES, *WIDE), tmp_path)
 
 
 def test_a_negative_axis_counts_from_the_end() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.laws import Case, c_law, file_law, float_law, int_law, parametrize, step_law
+from tests.laws import Case, c_law, file_law, float_law, int_law, parametrize, step_law, widened
 from tests.ops.refusals import broken
 from tinyptq.graph import QParams
 from tinyptq.ops import max_pool_2d
@@ -32,6 +32,7 @@ CASES = (
     Case("stride-over", MaxPool2D(same((9, 9), (2, 2), (4, 4))), ((1, 9, 9, 2),), "rows between windows are not read"),
     Case("tall-pad", MaxPool2D(same((2, 2), (5, 5), (1, 1))), ((1, 2, 2, 3),), "every window covers the whole image"),
 )
+WIDE = widened(CASES)
 
 
 @parametrize(CASES)
@@ -39,12 +40,12 @@ def test_float_equals_litert(case: Case) -> None:
     float_law(OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_are_near_the_floats(case: Case) -> None:
     step_law(OP, case)
 
@@ -55,14 +56,14 @@ def test_attributes_survive_a_file(case: Case) -> None:
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(OP, CASES, tmp_path)
+    c_law(OP, (*CASES, *WIDE), tmp_path)
 
 
 def pool(*values: int) -> int:
     qparams = QParams.per_tensor(0.5, 3)
     inputs, output = Operand((1, 1, len(values), 1), qparams), Operand((1, 1, 1, 1), qparams)
-    params = max_pool_2d.lower(MaxPool2D(Window((1, len(values)))), (inputs,), (output,))
-    y = max_pool_2d.run_int(params, np.array(values, np.int8).reshape(1, 1, -1, 1))
+    params = OP.lower(MaxPool2D(Window((1, len(values)))), (inputs,), (output,))
+    y = OP.run_int(params, np.array(values, np.int8).reshape(1, 1, -1, 1))
     return int(y.ravel()[0])
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.laws import Case, c_law, float_law, int_law, parametrize, step_law
+from tests.laws import Case, c_law, float_law, int_law, parametrize, step_law, widened
 from tests.ops.refusals import broken
 from tinyptq.graph import QParams
 from tinyptq.ops import pad
@@ -24,6 +24,7 @@ CASES = (
     Case("sequence", Pad((0, 2, 0), (0, 0, 0)), ((1, 5, 3),), "three dimensions, causal"),
     Case("nothing", Pad((0, 0, 0), (0, 0, 0)), ((1, 5, 3),), "a border of nothing"),
 )
+WIDE = (*widened(CASES), *widened(CASES, "int32"))
 
 
 TWO_SCALES = Case(
@@ -56,18 +57,18 @@ def test_float_equals_litert(case: Case) -> None:
     float_law(pad.OP, case)
 
 
-@parametrize((*CASES, TWO_SCALES))
+@parametrize((*CASES, *WIDE, TWO_SCALES))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(pad.OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_stay_near_float(case: Case) -> None:
     step_law(pad.OP, case)
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(pad.OP, CASES, tmp_path)
+    c_law(pad.OP, (*CASES, *WIDE), tmp_path)
 
 
 @settings(deadline=None, max_examples=30)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests import tiny_tflite
-from tests.laws import Case, c_law, int8_model, int_law, lower_case, parametrize, step_law
+from tests.laws import Case, c_law, int8_model, int_law, lower_case, parametrize, step_law, widened
 from tests.ops.refusals import broken
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import QParams, Tensor
@@ -25,6 +25,7 @@ CASES = (
     Case("vector", PadV2((0, 2), (0, 1), 0.7), ((1, 5),), "two dimensions", TENTH),
     Case("zero", PadV2((0, 2, 0), (0, 0, 0), 0.0), ((1, 5, 3),), "as PAD", TENTH),
 )
+WIDE = (*widened(CASES), *widened(CASES, "int32"))
 
 
 def test_on_paper() -> None:
@@ -40,18 +41,18 @@ def test_float_equals_numpy() -> None:
     assert pad_v2.run_float(PadV2((0, 1, 0), (0, 0, 1), -2.5), x)[1].tolist() == [[-2.5, -2.5], [1, -2.5], [1, -2.5]]
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(pad_v2.OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_stay_near_float(case: Case) -> None:
     step_law(pad_v2.OP, case)
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(pad_v2.OP, CASES, tmp_path)
+    c_law(pad_v2.OP, (*CASES, *WIDE), tmp_path)
 
 
 @parametrize(CASES)

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.laws import Case, c_law, float_law, int_law, parametrize, step_law
+from tests.laws import Case, c_law, float_law, int_law, parametrize, step_law, widened
 from tests.ops.exhaustive import exhaustive_law, scales, zero_points
 from tests.tiny_tflite import write_layer
 from tinyptq.graph import QParams, Tensor
@@ -36,6 +36,7 @@ TWO_SCALES = tuple(
         (per_tensor(0.02, 3), per_tensor(0.11, 40)),
     )
 )
+WIDE = widened(CASES)
 
 
 def test_on_paper() -> None:
@@ -66,12 +67,12 @@ def test_float_of_an_unnamed_clamp() -> None:
     assert relu.run_float(Relu(Clamp(0.0, 3.0)), x).tolist() == [[0.0, 0.5, 3.0, 3.0]]
 
 
-@parametrize((*CASES, *TWO_SCALES))
+@parametrize((*CASES, *WIDE, *TWO_SCALES))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(relu.OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_stay_near_float(case: Case) -> None:
     step_law(relu.OP, case)
 

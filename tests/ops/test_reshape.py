@@ -7,23 +7,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.laws import Case, c_law, float_law, int_law, parametrize, step_law
+from tests.laws import Case, c_law, float_law, int_law, parametrize, step_law, widened
 from tests.ops.refusals import broken
 from tinyptq.graph import Tensor
 from tinyptq.ops import reshape
 from tinyptq.ops.base import TfliteOperator
-from tinyptq.ops.reshape import Reshape, ReshapeInt8
+from tinyptq.ops.reshape import Reshape, ReshapeInt
 
 CASES = (
     Case("flatten", Reshape((1, 60)), ((1, 5, 4, 3),), "before a dense layer"),
     Case("image", Reshape((1, 5, 4, 1)), ((1, 20),), "a vector becomes an image"),
     Case("same", Reshape((1, 3)), ((1, 3),), "nothing changes"),
 )
+WIDE = (*widened(CASES), *widened(CASES, "int32"))
 
 
 def test_on_paper() -> None:
     x = np.int8([[[1, 2], [3, 4]], [[5, 6], [7, 8]]])
-    assert reshape.run_int(ReshapeInt8((1, 4)), x).tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
+    assert reshape.run_int(ReshapeInt((1, 4), "int8"), x).tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
 
 
 @pytest.mark.parametrize("builtin", ["RESHAPE", "SQUEEZE", "EXPAND_DIMS"])
@@ -37,18 +38,18 @@ def test_float_equals_litert(case: Case) -> None:
     float_law(reshape.OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(reshape.OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_stay_near_float(case: Case) -> None:
     step_law(reshape.OP, case)
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(reshape.OP, CASES, tmp_path)
+    c_law(reshape.OP, (*CASES, *WIDE), tmp_path)
 
 
 def test_constraints() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops.activation import NONE, TFLITE_CODES, Clamp
 from tinyptq.ops.base import SAME, Op, Operand, TfliteCode, TfliteOperator, elements
+from tinyptq.ops.element import INTEGERS, one_element, touched, width
 from tinyptq.program import Work
 
 
@@ -22,19 +23,21 @@ class Concatenation:
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive bytes of one input, and where they go within an output block."""
+    """Consecutive elements of one input, and where they go within an output block."""
 
     size: int
     offset: int
+    size_bytes: int
 
 
 @dataclass(frozen=True)
-class ConcatenationInt8:
-    """Bytes are copied: all inputs share the output's scale and zero point."""
+class ConcatenationInt:
+    """Elements are copied: all inputs share the output's scale and zero point."""
 
     input_shapes: tuple[Shape, ...]
     output_shape: Shape
     axis: int
+    element: str
 
     @property
     def repeats(self) -> int:
@@ -43,14 +46,14 @@ class ConcatenationInt8:
 
     @property
     def block(self) -> int:
-        """Bytes of one output block."""
+        """Elements of one output block."""
         return elements(self.output_shape[self.axis :])
 
     @property
     def blocks(self) -> tuple[Block, ...]:
         """One per input."""
         sizes = [elements(shape[self.axis :]) for shape in self.input_shapes]
-        return tuple(Block(size, sum(sizes[:i])) for i, size in enumerate(sizes))
+        return tuple(Block(size, sum(sizes[:i]), size * width(self.element)) for i, size in enumerate(sizes))
 
 
 def read_tflite(operator: TfliteOperator) -> Concatenation:
@@ -61,7 +64,7 @@ def read_tflite(operator: TfliteOperator) -> Concatenation:
     )
 
 
-def write_tflite(params: ConcatenationInt8) -> tuple[TfliteCode, ...]:
+def write_tflite(params: ConcatenationInt) -> tuple[TfliteCode, ...]:
     fields = {"Axis": params.axis, "FusedActivationFunction": 0}
     return (TfliteCode("CONCATENATION", "ConcatenationOptions", fields, version=2),)
 
@@ -98,17 +101,18 @@ def no_activation(graph: Graph, node: Node) -> bool:
     return bool(node.attrs.activation == NONE)
 
 
-def lower(attrs: Concatenation, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> ConcatenationInt8:
-    """Bytes are joined as they are: whoever builds the graph sees to it that all have the output's scale."""
-    return ConcatenationInt8(tuple(operand.shape for operand in inputs), outputs[0].shape, attrs.axis)
+def lower(attrs: Concatenation, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> ConcatenationInt:
+    """Elements are joined as they are: whoever builds the graph sees to it that all have the output's scale."""
+    shapes = tuple(operand.shape for operand in inputs)
+    return ConcatenationInt(shapes, outputs[0].shape, attrs.axis, one_element(*inputs, *outputs))
 
 
-def run_int(params: ConcatenationInt8, *arrays: Array) -> Array:
+def run_int(params: ConcatenationInt, *arrays: Array) -> Array:
     return np.concatenate(of_one_batch(arrays), axis=params.axis)
 
 
-def work(params: ConcatenationInt8) -> Work:
-    return Work(0, 0, 2 * elements(params.output_shape))
+def work(params: ConcatenationInt) -> Work:
+    return touched(params.element, params.output_shape, params.output_shape)
 
 
 OP = Op(
@@ -116,7 +120,7 @@ OP = Op(
     summary="tensors joined along an axis",
     builtins=("CONCATENATION",),
     attrs=Concatenation,
-    params=ConcatenationInt8,
+    params=ConcatenationInt,
     operands=None,
     read_tflite=read_tflite,
     write_tflite=write_tflite,
@@ -124,6 +128,7 @@ OP = Op(
     run_float=run_float,
     constraints=(inner_axis, equal_sides, no_activation),
     quantization=SAME,
+    dtypes=INTEGERS,
     lower=lower,
     run_int=run_int,
     work=work,

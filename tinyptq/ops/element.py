@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyptq.errors import TinyptqError
-from tinyptq.graph import Array, Shape
+from tinyptq.graph import Array, QParams, Shape
 from tinyptq.ops.base import Operand
 from tinyptq.program import Work
 
@@ -56,17 +56,29 @@ def scaled_element(*operands: Operand) -> str:
     name = one_element(*operands)
     if name not in SCALED:
         raise TinyptqError("unsupported-type", f"integers of type {name}, only int8 and int16 work here")
-    for operand in operands:
-        require_scale(operand)
+    require_scales(*operands)
     return name
 
 
-def require_scale(operand: Operand) -> None:
-    """A scale float32 can divide by, and a zero point that the type has; 0 for int16."""
-    scale, zero_point = operand.qparams.scale[0], int(operand.qparams.zero_point[0])
-    low, high = (0, 0) if operand.dtype == np.int16 else limits(element(operand))
-    if not (scale >= SMALLEST_SCALE and low <= zero_point <= high):
-        raise TinyptqError("scale-out-of-range", f"{operand.dtype} of scale {scale:.3g} with zero point {zero_point}")
+def require_scales(*operands: Operand) -> None:
+    """Scales float32 can divide by, and zero points that the type has: only 0 of int16."""
+    for operand in operands:
+        scale, zero_point = operand.qparams.scale[0], int(operand.qparams.zero_point[0])
+        low, high = (0, 0) if operand.dtype == np.int16 else limits(element(operand))
+        if not (scale >= SMALLEST_SCALE and low <= zero_point <= high):
+            why = f", not {low}" if low == high else ""
+            what = f"{operand.dtype} of scale {scale:.3g} with zero point {zero_point}{why}"
+            raise TinyptqError("scale-out-of-range", what)
+
+
+def require_reach(reach: int, shift: int, output: QParams) -> None:
+    """Integers up to `reach` in magnitude, shifted left by `shift`, must stay in int32 before they are rescaled."""
+    if reach << max(shift, 0) > 1 << 31:
+        raise TinyptqError(
+            "scale-out-of-range",
+            f"the output's scale {float(output.scale[0]):.3g} is too fine for what it is computed from",
+            hint="calibrate with data for which this output is not always zero",
+        )
 
 
 def touched(name: str, *shapes: Shape) -> Work:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyptq.graph import Array, Shape
-from tinyptq.ops import window as win
-from tinyptq.ops.activation import NONE, Clamp, integer_bounds, tflite_code
-from tinyptq.ops.base import SAME, Op, Operand, Rows, TfliteCode, TfliteOperator, elements
-from tinyptq.ops.pool import nameable_padding, read_pool, undilated, window_parts, write_pool
+from tinyptq.ops import pool
+from tinyptq.ops.activation import NONE, Clamp
+from tinyptq.ops.base import SAME, Op, TfliteCode, TfliteOperator
+from tinyptq.ops.element import SCALED
+from tinyptq.ops.pool import PoolInt, nameable_padding, read_pool, undilated, window_parts, write_pool
 from tinyptq.ops.window import Window
-from tinyptq.program import Work
 
 
 @dataclass(frozen=True)
@@ -21,36 +21,12 @@ class MaxPool2D:
     activation: Clamp = NONE
 
 
-@dataclass(frozen=True, eq=False)
-class MaxPool2DInt8:
-    """y = clamp(max x): input and output share their quantization."""
-
-    input_shape: Shape  # [1, h, w, c]
-    output_shape: Shape  # [1, out_h, out_w, c]
-    window: Window
-    activation_min: int
-    activation_max: int
-    activation_code: int
-
-    @property
-    def output_row_bytes(self) -> int:
-        return self.output_shape[2] * self.output_shape[3]
-
-    @property
-    def row_bytes(self) -> int:
-        return self.input_shape[2] * self.input_shape[3]
-
-
 def read_tflite(operator: TfliteOperator) -> MaxPool2D:
     return MaxPool2D(*read_pool(operator))
 
 
-def write_tflite(params: MaxPool2DInt8) -> tuple[TfliteCode, ...]:
+def write_tflite(params: PoolInt) -> tuple[TfliteCode, ...]:
     return write_pool("MAX_POOL_2D", params.window, params.activation_code)
-
-
-def infer_shapes(attrs: MaxPool2D, image: Shape) -> tuple[Shape, ...]:
-    return ((image[0], *attrs.window.output_size(image[1], image[2]), image[3]),)
 
 
 def maxima(x: Array, window: Window, shape: Shape, least: float) -> Array:
@@ -63,33 +39,13 @@ def maxima(x: Array, window: Window, shape: Shape, least: float) -> Array:
 
 
 def run_float(attrs: MaxPool2D, x: Array) -> Array:
-    (shape,) = infer_shapes(attrs, x.shape)
+    (shape,) = pool.infer_shapes(attrs, x.shape)
     return attrs.activation.apply(maxima(x, attrs.window, shape, -np.inf))
 
 
-def lower(attrs: MaxPool2D, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> MaxPool2DInt8:
-    low, high = integer_bounds(attrs.activation, outputs[0].qparams)
-    return MaxPool2DInt8(
-        input_shape=inputs[0].shape,
-        output_shape=outputs[0].shape,
-        window=attrs.window,
-        activation_min=low,
-        activation_max=high,
-        activation_code=tflite_code(attrs.activation),
-    )
-
-
-def run_int(params: MaxPool2DInt8, x: Array) -> Array:
-    largest = maxima(x, params.window, params.output_shape, -128)
-    return np.clip(largest, params.activation_min, params.activation_max).astype(np.int8)
-
-
-def rows(params: MaxPool2DInt8) -> Rows:
-    return win.rows(params.window, params.input_shape, params.output_shape)
-
-
-def work(params: MaxPool2DInt8) -> Work:
-    return Work(0, 0, elements(params.input_shape) + elements(params.output_shape))
+def run_int(params: PoolInt, x: Array) -> Array:
+    largest = maxima(x, params.window, params.output_shape, params.lowest)
+    return np.clip(largest, params.activation_min, params.activation_max).astype(x.dtype)
 
 
 OP = Op(
@@ -97,16 +53,17 @@ OP = Op(
     summary="max pooling",
     builtins=("MAX_POOL_2D",),
     attrs=MaxPool2D,
-    params=MaxPool2DInt8,
+    params=PoolInt,
     operands=1,
     read_tflite=read_tflite,
     write_tflite=write_tflite,
-    infer_shapes=infer_shapes,
+    infer_shapes=pool.infer_shapes,
     run_float=run_float,
     constraints=(nameable_padding, undilated),
     quantization=SAME,
-    lower=lower,
+    dtypes=SCALED,
+    lower=pool.lower,
     run_int=run_int,
-    rows=rows,
-    work=work,
+    rows=pool.rows,
+    work=pool.work,
 )

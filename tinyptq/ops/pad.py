@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops.base import SAME, Op, Operand, TfliteCode, TfliteOperator, elements
+from tinyptq.ops.element import INTEGERS, one_element, touched, width
 from tinyptq.program import Work
 
 MAX_RANK = 4
@@ -32,18 +33,24 @@ class Axis:
 
 
 @dataclass(frozen=True, eq=False)
-class PadInt8:
-    """y = x inside, zero_point around it."""
+class PadInt:
+    """y = x inside, fill around it: the zero point, which only int8 has."""
 
     input_shape: Shape
     output_shape: Shape
     before: tuple[int, ...]
     after: tuple[int, ...]
-    zero_point: int
+    fill: int
+    element: str
 
     @property
     def size(self) -> int:
         return elements(self.output_shape)
+
+    @property
+    def line_bytes(self) -> int:
+        """What is copied at once."""
+        return self.axes[2].input * width(self.element)
 
     @property
     def axes(self) -> tuple[Axis, Axis, Axis]:
@@ -77,7 +84,7 @@ def read_tflite(operator: TfliteOperator) -> Pad:
     return Pad(tuple(before), tuple(after))
 
 
-def write_tflite(params: PadInt8) -> tuple[TfliteCode, ...]:
+def write_tflite(params: PadInt) -> tuple[TfliteCode, ...]:
     paddings = np.array([params.before, params.after], np.int32).T
     return (TfliteCode("PAD", "PadOptions", operands=(np.ascontiguousarray(paddings),), version=2),)
 
@@ -98,18 +105,19 @@ def plain_borders(graph: Graph, node: Node) -> bool:
     return right_rank and min(border) >= 0 and attrs.before[0] == 0 == attrs.after[0]
 
 
-def lower(attrs: Pad, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> PadInt8:
-    """The border holds the output's zero point, the bytes within are copied as they are: so does TFLM."""
-    zero_point = int(outputs[0].qparams.zero_point[0])
-    return PadInt8(inputs[0].shape, outputs[0].shape, attrs.before, attrs.after, zero_point)
+def lower(attrs: Pad, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> PadInt:
+    """The border holds the output's zero point, the elements within are copied as they are: so does TFLM."""
+    name = one_element(*inputs, *outputs)
+    fill = int(outputs[0].qparams.zero_point[0]) if name == "int8" else 0
+    return PadInt(inputs[0].shape, outputs[0].shape, attrs.before, attrs.after, fill, name)
 
 
-def run_int(params: PadInt8, x: Array) -> Array:
-    return np.pad(x, tuple(zip(params.before, params.after, strict=True)), constant_values=params.zero_point)
+def run_int(params: PadInt, x: Array) -> Array:
+    return np.pad(x, tuple(zip(params.before, params.after, strict=True)), constant_values=params.fill)
 
 
-def work(params: PadInt8) -> Work:
-    return Work(0, 0, elements(params.input_shape) + params.size)
+def work(params: PadInt) -> Work:
+    return touched(params.element, params.input_shape, params.output_shape)
 
 
 OP = Op(
@@ -117,7 +125,7 @@ OP = Op(
     summary="zeros around a tensor",
     builtins=("PAD",),
     attrs=Pad,
-    params=PadInt8,
+    params=PadInt,
     operands=1,
     read_tflite=read_tflite,
     write_tflite=write_tflite,
@@ -125,6 +133,7 @@ OP = Op(
     run_float=run_float,
     constraints=(plain_borders,),
     quantization=SAME,
+    dtypes=INTEGERS,
     lower=lower,
     run_int=run_int,
     work=work,

@@ -9,10 +9,10 @@ import numpy as np
 
 from tinyptq.errors import TinyptqError
 from tinyptq.fixedpoint import round_half_away
-from tinyptq.graph import Array, Graph, Node, Shape
+from tinyptq.graph import Array, Graph, Node, QParams, Shape
 from tinyptq.ops.base import SAME, Op, Operand, TfliteCode, TfliteOperator
 from tinyptq.ops.copies import Copy, first_shape, int32, moved, read_numbers, row_major, strided_copy
-from tinyptq.ops.element import element
+from tinyptq.ops.element import INTEGERS, limits, one_element
 from tinyptq.program import Work
 
 
@@ -26,7 +26,7 @@ class PadV2:
 
 
 @dataclass(frozen=True)
-class PadV2Int8:
+class PadV2Int:
     """y = x inside, `fill` around it: the value in the tensor's own scale, clamped."""
 
     input_shape: Shape
@@ -58,13 +58,15 @@ def read_tflite(operator: TfliteOperator) -> PadV2:
     value = float(fill.data.reshape(-1)[0])
     if fill.data.dtype.kind != "f":
         qparams = fill.qparams or (operator.inputs[0].qparams if operator.inputs[0] else None)
+        if qparams is None and fill.data.dtype == np.int32:  # plain numbers
+            qparams = QParams.per_tensor(1.0)
         if qparams is None:
             raise TinyptqError("bad-operand", f"{operator.builtin} with an integer value that has no scale")
         value = (value - int(qparams.zero_point[0])) * float(qparams.scale[0])
     return PadV2(tuple(numbers[::2]), tuple(numbers[1::2]), value)
 
 
-def write_tflite(params: PadV2Int8) -> tuple[TfliteCode, ...]:
+def write_tflite(params: PadV2Int) -> tuple[TfliteCode, ...]:
     paddings = np.ascontiguousarray(int32([*params.before, *params.after]).reshape(2, -1).T)
     fill = np.array([params.fill], params.element)
     return (TfliteCode("PADV2", "PadV2Options", operands=(paddings, fill), version=2),)
@@ -92,19 +94,21 @@ def finite_value(graph: Graph, node: Node) -> bool:
     return math.isfinite(node.attrs.value)
 
 
-def lower(attrs: PadV2, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> PadV2Int8:
+def lower(attrs: PadV2, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> PadV2Int:
     """A value that the file gave as an integer becomes that integer again."""
     qparams = outputs[0].qparams
     fill = round_half_away(attrs.value / float(qparams.scale[0])) + int(qparams.zero_point[0])
     shapes = inputs[0].shape, outputs[0].shape
-    return PadV2Int8(*shapes, attrs.before, attrs.after, min(max(fill, -128), 127), element(inputs[0]))
+    name = one_element(*inputs, *outputs)
+    low, high = limits(name)
+    return PadV2Int(*shapes, attrs.before, attrs.after, min(max(fill, low), high), name)
 
 
-def run_int(params: PadV2Int8, x: Array) -> Array:
+def run_int(params: PadV2Int, x: Array) -> Array:
     return padded(x, params.before, params.after, params.fill)
 
 
-def work(params: PadV2Int8) -> Work:
+def work(params: PadV2Int) -> Work:
     return moved(params.output_shape, params.element)
 
 
@@ -113,7 +117,7 @@ OP = Op(
     summary="a constant around a tensor",
     builtins=("PADV2",),
     attrs=PadV2,
-    params=PadV2Int8,
+    params=PadV2Int,
     operands=1,
     read_tflite=read_tflite,
     write_tflite=write_tflite,
@@ -121,6 +125,7 @@ OP = Op(
     run_float=run_float,
     constraints=(keeps_batch, finite_value),
     quantization=SAME,
+    dtypes=INTEGERS,
     lower=lower,
     run_int=run_int,
     work=work,

@@ -1,16 +1,50 @@
-"""What the two pools share: reading and writing TFLite's Pool2DOptions, and walking a clipped window in NumPy."""
+"""What the two pools share: their integers, TFLite's Pool2DOptions, and walking a clipped window in NumPy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops import window as win
-from tinyptq.ops.activation import Clamp, read_clamp
-from tinyptq.ops.base import TfliteCode, TfliteOperator
+from tinyptq.ops.activation import Clamp, integer_bounds, read_clamp, tflite_code
+from tinyptq.ops.base import Operand, Rows, TfliteCode, TfliteOperator
+from tinyptq.ops.element import limits, one_element, touched
 from tinyptq.ops.window import Window
+from tinyptq.program import Work
+
+
+@dataclass(frozen=True, eq=False)
+class PoolInt:
+    """Input and output share their quantization: no zero point, no multiplier."""
+
+    input_shape: Shape  # [1, h, w, c]
+    output_shape: Shape  # [1, out_h, out_w, c]
+    window: Window
+    element: str
+    activation_min: int
+    activation_max: int
+    activation_code: int
+
+    @property
+    def input_row(self) -> int:
+        """Elements of an input row."""
+        return self.input_shape[2] * self.input_shape[3]
+
+    @property
+    def output_row(self) -> int:
+        return self.output_shape[2] * self.output_shape[3]
+
+    @property
+    def taps(self) -> int:
+        return self.window.kernel[0] * self.window.kernel[1]
+
+    @property
+    def lowest(self) -> int:
+        return limits(self.element)[0]
 
 
 def read_pool(operator: TfliteOperator) -> tuple[Window, Clamp]:
@@ -30,6 +64,33 @@ def write_pool(builtin: str, window: Window, activation_code: int) -> tuple[Tfli
         "FusedActivationFunction": activation_code,
     }
     return (TfliteCode(builtin, "Pool2DOptions", fields, version=2),)
+
+
+def infer_shapes(attrs: Any, image: Shape) -> tuple[Shape, ...]:
+    return ((image[0], *attrs.window.output_size(image[1], image[2]), image[3]),)
+
+
+def lower(attrs: Any, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> PoolInt:
+    """attrs: window and activation."""
+    name = one_element(*inputs, *outputs)
+    low, high = integer_bounds(attrs.activation, outputs[0].qparams, *limits(name))
+    return PoolInt(
+        input_shape=inputs[0].shape,
+        output_shape=outputs[0].shape,
+        window=attrs.window,
+        element=name,
+        activation_min=low,
+        activation_max=high,
+        activation_code=tflite_code(attrs.activation),
+    )
+
+
+def rows(params: PoolInt) -> Rows:
+    return win.rows(params.window, params.input_shape, params.output_shape)
+
+
+def work(params: PoolInt) -> Work:
+    return touched(params.element, params.input_shape, params.output_shape)
 
 
 def nameable_padding(graph: Graph, node: Node) -> bool:

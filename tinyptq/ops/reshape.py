@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops.base import SAME, Op, Operand, TfliteCode, TfliteOperator, elements
+from tinyptq.ops.element import INTEGERS, one_element, touched, width
 from tinyptq.program import Work
 
 
@@ -19,14 +20,15 @@ class Reshape:
 
 
 @dataclass(frozen=True)
-class ReshapeInt8:
-    """The bytes do not move; only their shape is new."""
+class ReshapeInt:
+    """The elements do not move; only their shape is new."""
 
     shape: Shape
+    element: str
 
     @property
-    def size(self) -> int:
-        return elements(self.shape)
+    def size_bytes(self) -> int:
+        return width(self.element) * elements(self.shape)
 
 
 def read_tflite(operator: TfliteOperator) -> Reshape:
@@ -34,7 +36,7 @@ def read_tflite(operator: TfliteOperator) -> Reshape:
     return Reshape(operator.outputs[0].shape)
 
 
-def write_tflite(params: ReshapeInt8) -> tuple[TfliteCode, ...]:
+def write_tflite(params: ReshapeInt) -> tuple[TfliteCode, ...]:
     return (TfliteCode("RESHAPE", operands=(np.array(params.shape, np.int32),)),)
 
 
@@ -53,16 +55,16 @@ def same_size(graph: Graph, node: Node) -> bool:
     return len(new) > 0 and min(new) >= 0 and elements(shape) == elements(new) and shape[:1] == new[:1]
 
 
-def lower(attrs: Reshape, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> ReshapeInt8:
-    return ReshapeInt8(attrs.shape)
+def lower(attrs: Reshape, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> ReshapeInt:
+    return ReshapeInt(attrs.shape, one_element(*inputs, *outputs))
 
 
-def run_int(params: ReshapeInt8, x: Array) -> Array:
+def run_int(params: ReshapeInt, x: Array) -> Array:
     return x.reshape(len(x), *params.shape[1:])
 
 
-def work(params: ReshapeInt8) -> Work:
-    return Work(0, 0, 2 * params.size)
+def work(params: ReshapeInt) -> Work:
+    return touched(params.element, params.shape, params.shape)
 
 
 OP = Op(
@@ -70,7 +72,7 @@ OP = Op(
     summary="new shape, same elements",
     builtins=("RESHAPE", "SQUEEZE", "EXPAND_DIMS"),
     attrs=Reshape,
-    params=ReshapeInt8,
+    params=ReshapeInt,
     operands=1,
     read_tflite=read_tflite,
     write_tflite=write_tflite,
@@ -78,6 +80,7 @@ OP = Op(
     run_float=run_float,
     constraints=(same_size,),
     quantization=SAME,
+    dtypes=INTEGERS,
     lower=lower,
     run_int=run_int,
     work=work,

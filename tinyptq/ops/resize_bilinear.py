@@ -10,6 +10,7 @@ import numpy as np
 from tinyptq.graph import Array, Shape
 from tinyptq.ops import resize
 from tinyptq.ops.base import SAME, Op, Operand, TfliteCode, elements
+from tinyptq.ops.element import SCALED, one_element, width
 from tinyptq.ops.resize import Resize
 from tinyptq.program import Work
 
@@ -17,16 +18,17 @@ ONE = 1 << 10  # positions are Q10 integers
 
 
 @dataclass(frozen=True, eq=False)
-class ResizeBilinearInt8:
+class ResizeBilinearInt:
     """y = (x[lower, lower] · … over four neighbours) / 2^20, half away from zero; weights in 1/1024 sum to 2^20.
 
     rows, columns: int16 [output side, 3] of (lower index, upper index, weight of the upper one). The weight may be
-    negative at a border, where both indices are the same.
+    negative at a border, where both indices are the same. TFLite Micro knows int8 only; int16 needs a sum of 64 bits.
     """
 
     input_shape: Shape
     output_shape: Shape
     attrs: Resize
+    element: str
     rows: Array
     columns: Array
 
@@ -36,7 +38,7 @@ class ResizeBilinearInt8:
 
     @property
     def input_row(self) -> int:
-        """Bytes of an input row."""
+        """Elements of an input row."""
         return self.input_shape[2] * self.channels
 
 
@@ -59,7 +61,7 @@ def truncated(place: Array) -> Array:
     return quotient
 
 
-def write_tflite(params: ResizeBilinearInt8) -> tuple[TfliteCode, ...]:
+def write_tflite(params: ResizeBilinearInt) -> tuple[TfliteCode, ...]:
     return resize.code("RESIZE_BILINEAR", "ResizeBilinearOptions", params.attrs, 3)
 
 
@@ -86,32 +88,34 @@ def float_neighbours(attrs: Resize, axis: int, size: int) -> tuple[Array, Array,
     return lower.astype(np.int64), np.maximum(upper, 0).astype(np.int64), (place - lower).astype(np.float32)
 
 
-def lower(attrs: Resize, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> ResizeBilinearInt8:
+def lower(attrs: Resize, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> ResizeBilinearInt:
     shape = inputs[0].shape
     tables = neighbours(attrs, 0, shape[1]), neighbours(attrs, 1, shape[2])
-    return ResizeBilinearInt8(shape, outputs[0].shape, attrs, *tables)
+    return ResizeBilinearInt(shape, outputs[0].shape, attrs, one_element(*inputs, *outputs), *tables)
 
 
-def run_int(params: ResizeBilinearInt8, x: Array) -> Array:
-    """Rows in int32, then columns; both exact, so the order does not matter. Samples one by one stay in the cache."""
-    out = np.empty((len(x), *params.output_shape[1:]), np.int8)
-    row_low, row_high, row_weight = (column.astype(np.int32) for column in params.rows.T)
-    low, high, weight = (column.astype(np.int32) for column in params.columns.T)
+def run_int(params: ResizeBilinearInt, x: Array) -> Array:
+    """Rows, then columns; both exact, so the order does not matter. Samples one by one stay in the cache."""
+    wide = np.int32 if params.element == "int8" else np.int64
+    out = np.empty((len(x), *params.output_shape[1:]), x.dtype)
+    row_low, row_high, row_weight = (column.astype(wide) for column in params.rows.T)
+    low, high, weight = (column.astype(wide) for column in params.columns.T)
     row_weight, weight = row_weight[:, None, None], weight[:, None]
-    for sample, y in zip(x.astype(np.int32), out, strict=True):
+    for sample, y in zip(x.astype(wide), out, strict=True):
         lines = sample[row_low] * (ONE - row_weight) + sample[row_high] * row_weight
-        total = lines[:, low] * (ONE - weight) + lines[:, high] * weight  # |total| <= 2^27
+        total = lines[:, low] * (ONE - weight) + lines[:, high] * weight  # at most 2^27, or 2^35 of int16
         y[:] = (total + (1 << 19) - (total < 0)) >> 20
     return out
 
 
-def constants(params: ResizeBilinearInt8) -> Mapping[str, Array]:
+def constants(params: ResizeBilinearInt) -> Mapping[str, Array]:
     return {"rows": params.rows, "columns": params.columns}
 
 
-def work(params: ResizeBilinearInt8) -> Work:
+def work(params: ResizeBilinearInt) -> Work:
     size = elements(params.output_shape)
-    return Work(4 * size, params.rows.nbytes + params.columns.nbytes, elements(params.input_shape) + size)
+    tables = params.rows.nbytes + params.columns.nbytes
+    return Work(4 * size, tables, width(params.element) * (elements(params.input_shape) + size))
 
 
 OP = Op(
@@ -119,7 +123,7 @@ OP = Op(
     summary="an image of another size, pixels interpolated",
     builtins=("RESIZE_BILINEAR",),
     attrs=Resize,
-    params=ResizeBilinearInt8,
+    params=ResizeBilinearInt,
     operands=1,
     read_tflite=resize.read_tflite,
     write_tflite=write_tflite,
@@ -127,6 +131,7 @@ OP = Op(
     run_float=run_float,
     constraints=(resize.an_image, resize.one_alignment),
     quantization=SAME,
+    dtypes=SCALED,
     lower=lower,
     run_int=run_int,
     constants=constants,
