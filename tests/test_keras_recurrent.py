@@ -1,4 +1,4 @@
-"""Keras' LSTM: a trained model against its conversion by TensorFlow, layers as files, refusals."""
+"""Keras' recurrent layers: a trained model against its conversion by TensorFlow, layers as files, refusals."""
 
 from __future__ import annotations
 
@@ -75,20 +75,80 @@ def test_lstm_with_and_without_sequences_and_bias(tmp_path: Path) -> None:
     assert np.array_equal(with_zeros, without)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"activation": "relu"},
-        {"recurrent_activation": "hard_sigmoid"},
-        {"go_backwards": True},
-        {"return_state": True},
-        {"stateful": True},
-    ],
-)
-def test_variants_that_mean_something_else_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+@pytest.mark.parametrize("class_name", ["LSTM", "GRU"])
+@pytest.mark.parametrize("change", [{"activation": "relu"}, {"recurrent_activation": "hard_sigmoid"}])
+def test_variants_that_mean_something_else_are_refused(tmp_path: Path, class_name: str, change: dict[str, Any]) -> None:
     (key,) = change
     with pytest.raises(TinyptqError, match=f"{key}=.* works"):
-        load_model(recurrent_model(tmp_path, "LSTM", {**CONFIG, **change}, weights(4, (20,))))
+        load_model(recurrent_model(tmp_path, class_name, {**CONFIG, **change}, weights(4, (20,))))
+
+
+def test_a_gru_without_the_option_resets_before(tmp_path: Path) -> None:
+    """Files from before Keras had reset_after: one row of biases."""
+    x = np.random.default_rng(2).standard_normal((2, 7, 3)).astype(np.float32)
+    old = predict(recurrent_model(tmp_path, "GRU", CONFIG, weights(3, (15,))), x)
+    new = predict(recurrent_model(tmp_path, "GRU", {**CONFIG, "reset_after": False}, weights(3, (15,))), x)
+    assert np.array_equal(old, new)
+
+
+@pytest.mark.parametrize(("class_name", "gates"), [("LSTM", 4), ("GRU", 3)])
+def test_stateful_layers_go_on_where_they_ended(tmp_path: Path, class_name: str, gates: int) -> None:
+    x = np.random.default_rng(3).standard_normal((2, 7, 3)).astype(np.float32)
+    path = recurrent_model(tmp_path, class_name, {**CONFIG, "stateful": True}, weights(gates, (gates * 5,)))
+    kept = predict(path, x)
+    path = recurrent_model(tmp_path, class_name, CONFIG, weights(gates, (gates * 5,)))
+    fresh = predict(path, x)
+    assert np.abs(kept[0] - fresh[0]).max() < 1e-5 < np.abs(kept[1] - fresh[1]).max()
+
+
+def wrapper(class_name: str, inside: str, **options: object) -> dict[str, Any]:
+    key = "cell" if class_name == "RNN" else "layer"
+    return {"name": "outside", key: {"class_name": inside, "config": CONFIG}, **options}
+
+
+@pytest.mark.parametrize(
+    ("class_name", "config", "reason"),
+    [
+        ("Bidirectional", wrapper("Bidirectional", "Dense"), "wraps Dense, only LSTM or GRU works"),
+        ("Bidirectional", wrapper("Bidirectional", "LSTM", merge_mode="max"), "merge_mode='max', only 'concat' or"),
+        ("RNN", wrapper("RNN", "StackedRNNCells"), "wraps StackedRNNCells"),
+        ("RNN", {"name": "outside", "cell": 3}, "wraps nothing"),
+        ("TimeDistributed", wrapper("TimeDistributed", "Sequential"), "wraps Sequential"),
+        ("Masking", {"name": "mask"}, "train without it"),
+    ],
+)
+def test_wrappers_refuse_in_words(tmp_path: Path, class_name: str, config: dict[str, Any], reason: str) -> None:
+    with pytest.raises(TinyptqError) as caught:
+        load_model(recurrent_model(tmp_path, class_name, config, []))
+    assert reason in caught.value.message
+
+
+def functional(folder: Path, class_name: str, output: int, *calls: str) -> Path:
+    """Inputs a and b, one recurrent layer called on `calls`, its output number `output` is the model's."""
+    inputs = [
+        {"class_name": "InputLayer", "name": n, "config": {"batch_shape": [None, 7, 3], "name": n}, "inbound_nodes": []}
+        for n in "ab"
+    ]
+    config = {**CONFIG, "return_state": True}
+    nodes = [[[name, 0, 0, {}] for name in calls]]
+    layer = {"class_name": class_name, "name": "memory", "config": config, "inbound_nodes": nodes}
+    model = {"name": "m", "layers": [*inputs, layer], "input_layers": [["a", 0, 0], ["b", 0, 0]]}
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for index, array in enumerate(weights(4, (20,))):
+            file[f"layers/lstm/cell/vars/{index}"] = array
+    whole = {"class_name": "Functional", "config": {**model, "output_layers": [["memory", 0, output]]}}
+    return archive(folder, whole, buffer.getvalue())
+
+
+def test_states_that_are_not_there_are_refused(tmp_path: Path) -> None:
+    x = np.ones((1, 7, 3), np.float32)
+    graph = load_model(functional(tmp_path, "LSTM", 1, "a"))
+    assert run_float(graph, {"a": x, "b": x})[graph.outputs[0]].shape == (1, 5)
+    with pytest.raises(TinyptqError, match="the cell state of layer 'memory' is read"):
+        load_model(functional(tmp_path, "LSTM", 2, "a"))
+    with pytest.raises(TinyptqError, match="an initial state is given"):
+        load_model(functional(tmp_path, "LSTM", 0, "a", "b"))
 
 
 def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:

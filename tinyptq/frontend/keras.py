@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tinyptq.errors import TinyptqError
 from tinyptq.frontend.keras_archive import Store, layer_stores, open_archive
-from tinyptq.frontend.keras_builder import Builder, Call, Value
+from tinyptq.frontend.keras_builder import NOT_COMPUTED, Builder, Call, Value
 from tinyptq.frontend.keras_config import (
     MAX_LAYERS,
     MODEL_CLASSES,
@@ -130,7 +130,8 @@ def run(call: Call, layer: LayerSpec) -> tuple[Value, ...]:
     if layer.model is not None:
         return inline(call.builder, layer.model, call.store, f"{call.path}/", call.inputs)
     try:
-        return (LAYERS[layer.class_name].build(call),)
+        results = LAYERS[layer.class_name].build(call)
+        return results if isinstance(results, tuple) else (results,)
     except TinyptqError as error:
         raise located(error, call.source) from error
 
@@ -139,6 +140,9 @@ def pick(values: Values, ref: Ref) -> Value:
     results = values.get((ref.layer, ref.call), ())
     if ref.tensor >= len(results):
         raise bad_config(f"tensor {ref.tensor} of call {ref.call} of layer '{ref.layer}' does not exist")
+    if results[ref.tensor].name == NOT_COMPUTED:
+        hint = "use its output or its hidden state"
+        raise TinyptqError("unsupported", f"the cell state of layer '{ref.layer}' is read", hint=hint)
     return results[ref.tensor]
 
 

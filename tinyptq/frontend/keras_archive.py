@@ -40,11 +40,14 @@ class Store:
     group:  the h5 group, None when the file has none for it.
     layout: ZIP, groups by class and position; H5_ROOT, groups by layer name; H5_GROUP, one flat list of weights.
     layer:  in an H5_GROUP that belongs to a nested model, the name of the layer inside.
+    first, count: in an H5_GROUP shared by two layers, which of its weights are meant; None: all that follow.
     """
 
     group: Any
     layout: str
     layer: str | None = None
+    first: int = 0
+    count: int | None = None
 
 
 def bad_file(message: str, hint: str | None = None) -> TinyptqError:
@@ -214,13 +217,15 @@ def datasets(store: Store) -> list[Any]:
         return [child(group, name) for name in names]
     names = attribute(store.group, "weight_names")
     if store.layer is not None:
-        names = [name for name in names if belongs(name, store.layer)]
-    return [child(store.group, name) for name in names]
+        names = weights_of(names, store.layer)
+    end = None if store.count is None else store.first + store.count
+    return [child(store.group, name) for name in names[store.first : end]]
 
 
-def belongs(weight: str, layer: str) -> bool:
-    """Whether "model/conv2d/kernel:0" is a weight of layer "conv2d"."""
-    return ("/" + weight.rpartition("/")[0]).endswith("/" + layer)
+def weights_of(names: list[str], layer: str) -> list[str]:
+    """Those of one layer: "model/conv2d/kernel:0" is one of "conv2d", "model/lstm/lstm_cell/kernel:0" of "lstm"."""
+    own = [name for name in names if ("/" + name.rpartition("/")[0]).endswith("/" + layer)]
+    return own or [name for name in names if f"/{layer}/" in "/" + name]
 
 
 def read_array(dataset: Any, shape: Shape) -> Array:

@@ -15,6 +15,8 @@ from tinyptq.graph import Array, Graph, Node, Shape, Tensor
 from tinyptq.ops import BY_NAME
 from tinyptq.ops.reshape import Reshape
 
+NOT_COMPUTED = ""  # name of a Value that Keras has and the graph has not
+
 
 @dataclass(frozen=True)
 class Value:
@@ -34,7 +36,8 @@ class Builder:
 
     tensors, nodes: in order of creation. constants: by (layer, role), so that a layer called twice has one set of
     weights. reshaped: the Reshape already made of a tensor, by (name, shape). constant_bytes, calls: kept below limits,
-    because a small file can declare huge arrays, and models inside models multiply.
+    because a small file can declare huge arrays, and models inside models multiply. packed: the time steps a tensor
+    was packed from, by its name, for whoever takes them apart again.
     """
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
@@ -43,6 +46,7 @@ class Builder:
     reshaped: dict[tuple[str, Shape], str] = field(default_factory=dict)
     constant_bytes: int = 0
     calls: int = 0
+    packed: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def add(self, stem: str, shape: Shape, data: Array | None = None) -> str:
         """A new float32 tensor named stem, or stem_1, … when that is taken."""

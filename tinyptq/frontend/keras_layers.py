@@ -16,6 +16,7 @@ from tinyptq.frontend import keras_activations as activations
 from tinyptq.frontend import keras_moves as moves
 from tinyptq.frontend import keras_recurrent as recurrent
 from tinyptq.frontend import keras_shapes as shapes
+from tinyptq.frontend import keras_time as times
 from tinyptq.frontend.keras_activations import activated, activation_name
 from tinyptq.frontend.keras_builder import Call, Value
 from tinyptq.frontend.keras_config import bad_config, entry, integers, number
@@ -195,9 +196,9 @@ def softmax(call: Call) -> Value:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """build: Call -> Value. limits: configuration key -> values that work, the default first."""
+    """build: Call -> Value, a tuple where several. limits: configuration key -> values that work, the default first."""
 
-    build: Callable[[Call], Value]
+    build: Callable[[Call], Value | tuple[Value, ...]]
     limits: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
@@ -238,7 +239,7 @@ LAYERS: Mapping[str, Layer] = {
     "Average": Layer(moves.average),
     "Permute": Layer(moves.permute),
     "RepeatVector": Layer(moves.repeat_vector),
-    "TimeDistributed": Layer(lambda call: dense(moves.unwrapped(call))),
+    "TimeDistributed": Layer(lambda call: time_distributed(call)),
     **{f"Cropping{n}D": Layer(moves.cropping_layer, IMAGE) for n in (1, 2)},
     "UpSampling1D": Layer(moves.up_sampling),
     "UpSampling2D": Layer(moves.up_sampling, {**IMAGE, "interpolation": tuple(moves.RESIZE_OPS)}),
@@ -250,16 +251,37 @@ LAYERS: Mapping[str, Layer] = {
     **{f"AveragePooling{n}D": Layer(shapes.average_pooling, PADDED) for n in (1, 2)},
     **{f"GlobalMaxPooling{n}D": Layer(shapes.global_max_pooling, IMAGE) for n in (1, 2)},
     **{f"GlobalAveragePooling{n}D": Layer(shapes.global_average_pooling, IMAGE) for n in (1, 2)},
-    "LSTM": Layer(recurrent.lstm, recurrent.LIMITS),
+    "LSTM": Layer(recurrent.recurrent, recurrent.LIMITS),
+    "GRU": Layer(recurrent.recurrent, recurrent.LIMITS),
+    "RNN": Layer(recurrent.rnn),
+    "Bidirectional": Layer(recurrent.bidirectional, {"merge_mode": recurrent.MERGE_MODES}),
     **{name: Layer(shapes.identity) for name in (*IDENTITIES, "ActivityRegularization")},
 }
-RECURRENT = dict.fromkeys(("GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM2D"), "recurrent; use LSTM or Conv1D")
+RECURRENT = dict.fromkeys(("SimpleRNN", "ConvLSTM1D", "ConvLSTM2D"), "recurrent; use LSTM, GRU or Conv1D")
 ADVICE = {
     **RECURRENT,
+    "Masking": "skips time steps that only the running model knows; train without it",
     "Lambda": "holds Python code, which is never run; use layers",
     "TFOpLambda": "a bare TensorFlow operation; use a layer",
 }
+# What a wrapper may hold, by its class.
+SEQUENCES = ("LSTM", "GRU")
+INSIDE = {"TimeDistributed": times.INSIDE, "RNN": SEQUENCES, "Bidirectional": SEQUENCES}
 FLOAT_TYPES = ("float32", "float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
+
+
+def inner_layers(class_name: str, config: Mapping[str, Any]) -> tuple[recurrent.Inner, ...]:
+    """The layers a wrapper holds; none for any other layer."""
+    if class_name == "TimeDistributed":
+        return (recurrent.inner_layer(config, "layer"),)
+    if class_name == "RNN":
+        return (recurrent.rnn_layer(config),)
+    return recurrent.directions(config) if class_name == "Bidirectional" else ()
+
+
+def time_distributed(call: Call) -> Value:
+    class_name, _ = recurrent.inner_layer(call.config, "layer")
+    return times.time_distributed(call, LAYERS[class_name].build)
 
 
 def refusals(class_name: str, config: Mapping[str, Any]) -> Iterator[str]:
@@ -267,11 +289,11 @@ def refusals(class_name: str, config: Mapping[str, Any]) -> Iterator[str]:
     if class_name not in LAYERS:
         yield ADVICE.get(class_name, "no such layer is known")
         return
-    if class_name == "TimeDistributed":
-        inside, config = moves.wrapped(config)
-        if inside != "Dense":
-            yield f"wraps {inside or 'nothing':.40}, only Dense works"
+    for inside, inner in inner_layers(class_name, config):
+        if inside not in INSIDE[class_name]:
+            yield f"wraps {inside or 'nothing':.40}, only {' or '.join(INSIDE[class_name])} works"
             return
+        yield from refusals(inside, inner)
     for key, accepted in LAYERS[class_name].limits.items():
         value = config.get(key, accepted[0])
         if value not in accepted:

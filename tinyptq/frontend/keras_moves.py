@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
-
 import numpy as np
 
 from tinyptq.frontend import keras_shapes as shapes
 from tinyptq.frontend.keras_activations import activated
-from tinyptq.frontend.keras_archive import ZIP, Store, child
 from tinyptq.frontend.keras_builder import Call, Value
-from tinyptq.frontend.keras_config import bad_config, entry, integers, number, text
+from tinyptq.frontend.keras_config import bad_config, integers, number, text
 from tinyptq.graph import Array
 from tinyptq.ops.activation import NONE, Clamp
 from tinyptq.ops.add import Add
@@ -145,25 +140,3 @@ def layer_normalization(call: Call, gamma: Array | None, beta: Array | None, eps
     if beta is not None:
         result = call.emit("add", Add(NONE), (result, call.constant("beta", beta)))
     return Value(result, call.input.shape)
-
-
-# TimeDistributed: Dense acts on the last axis anyway.
-
-
-def wrapped(config: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """(class name, configuration) of the layer inside."""
-    inside = entry(config, "layer")
-    return text(inside, "class_name", ""), entry(inside, "config")
-
-
-def unwrapped(call: Call) -> Call:
-    """The call of the layer inside, under the wrapper's name."""
-    class_name, config = wrapped(call.config)
-    return replace(call, class_name=class_name, config=config, store=inner_store(call.store))
-
-
-def inner_store(store: Store) -> Store:
-    """In a .keras file the weights of a wrapper are those of its layer."""
-    return replace(store, group=child(store.group, "layer")) if store.layout == ZIP and store.group else store
-
-
