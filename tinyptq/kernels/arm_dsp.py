@@ -137,8 +137,8 @@ class PointwiseTile:
 
 
 def supports(params: Params) -> bool:
-    """Every pixel on its own, and the tile computes what the layer asks for."""
-    return is_pointwise(params) and tile_covers(pointwise(params))
+    """Every pixel on its own, int8, and the tile computes what the layer asks for."""
+    return params.element == "int8" and is_pointwise(params) and tile_covers(pointwise(params))
 
 
 def tile_covers(layer: Pointwise) -> bool:

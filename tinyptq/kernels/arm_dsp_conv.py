@@ -81,8 +81,13 @@ def aligned(size: int) -> int:
 
 
 def supports(params: Conv2DInt) -> bool:
-    """One group; what is pointwise has its own kernel."""
-    return params.groups == 1 and not is_pointwise(params) and tile_covers(pointwise(params))
+    """One group of int8; what is pointwise has its own kernel."""
+    return (
+        params.element == "int8"
+        and params.groups == 1
+        and not is_pointwise(params)
+        and tile_covers(pointwise(params))
+    )
 
 
 def details(params: Conv2DInt) -> ConvTile:

@@ -99,7 +99,7 @@ def supports(params: DepthwiseConv2DInt) -> bool:
     """One filter per channel, taps within reach, right shifts and sums that the short requantization covers."""
     _, _, columns, channels = params.output_shape
     line_bytes = columns * max(channels, params.lines.column_bytes)
-    if params.depth_multiplier != 1 or channels < CHANNELS or line_bytes > MAX_LINE:
+    if params.element != "int8" or params.depth_multiplier != 1 or channels < CHANNELS or line_bytes > MAX_LINE:
         return False
     taps = offsets(params)
     return (

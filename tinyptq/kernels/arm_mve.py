@@ -104,8 +104,8 @@ class PointwiseTile:
 
 
 def supports(params: Params) -> bool:
-    """Four channels, right shifts and accumulators that the short requantization covers."""
-    return is_pointwise(params) and fits(pointwise(params))
+    """int8, four channels, right shifts and accumulators that the short requantization covers."""
+    return params.element == "int8" and is_pointwise(params) and fits(pointwise(params))
 
 
 def fits(layer: Pointwise) -> bool:

@@ -93,9 +93,10 @@ def matrix(params: Conv2DInt) -> Pointwise:
 
 
 def supports(params: Conv2DInt) -> bool:
-    """One group, and a matrix the tile is proved for."""
+    """One group of int8, and a matrix the tile is proved for."""
     return (
-        params.groups == 1
+        params.element == "int8"
+        and params.groups == 1
         and not is_pointwise(params)
         and arm_mve.fits(matrix(params))
         and params.lines.run <= LONGEST_RUN

@@ -81,7 +81,7 @@ def matrix(params: DepthwiseConv2DInt) -> Pointwise:
 
 def supports(params: DepthwiseConv2DInt) -> bool:
     """One filter per channel, right shifts and accumulators that the short requantization covers, short code."""
-    if params.depth_multiplier != 1:
+    if params.element != "int8" or params.depth_multiplier != 1:
         return False
     layer, path = matrix(params), walk(params)
     right = right_shifts(layer)

@@ -12,6 +12,7 @@ from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops import window as win
 from tinyptq.ops.activation import NONE, Clamp, integer_bounds, read_clamp, tflite_code
 from tinyptq.ops.base import FREE, Op, Operand, Rows, TfliteCode, TfliteOperator
+from tinyptq.ops.element import element
 from tinyptq.ops.requantize import (
     accumulator_bound,
     channel_multipliers,
@@ -42,6 +43,7 @@ class Conv2DInt:
 
     input_shape: Shape  # [1, h, w, in]
     output_shape: Shape  # [1, out_h, out_w, out]
+    element: str  # of input and output: "int8" or "int16"
     window: Window
     input_zero_point: int
     output_zero_point: int
@@ -153,6 +155,7 @@ def lower(attrs: Conv2D, inputs: tuple[Operand, ...], outputs: tuple[Operand, ..
     return Conv2DInt(
         input_shape=image.shape,
         output_shape=outputs[0].shape,
+        element=element(inputs[0]),
         window=attrs.window,
         input_zero_point=int(image.qparams.zero_point[0]),
         output_zero_point=int(outputs[0].qparams.zero_point[0]),

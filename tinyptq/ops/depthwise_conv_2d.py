@@ -11,6 +11,7 @@ from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops import window as win
 from tinyptq.ops.activation import NONE, Clamp, integer_bounds, read_clamp, tflite_code
 from tinyptq.ops.base import FREE, Op, Operand, Rows, TfliteCode, TfliteOperator, elements
+from tinyptq.ops.element import element
 from tinyptq.ops.requantize import (
     accumulator_bound,
     channel_multipliers,
@@ -39,6 +40,7 @@ class DepthwiseConv2DInt:
 
     input_shape: Shape  # [1, h, w, in]
     output_shape: Shape  # [1, out_h, out_w, in·depth_multiplier]
+    element: str  # of input and output: "int8" or "int16"
     window: Window
     depth_multiplier: int
     input_zero_point: int
@@ -168,6 +170,7 @@ def lower(attrs: DepthwiseConv2D, inputs: tuple[Operand, ...], outputs: tuple[Op
     return DepthwiseConv2DInt(
         input_shape=image.shape,
         output_shape=outputs[0].shape,
+        element=element(inputs[0]),
         window=attrs.window,
         depth_multiplier=attrs.multiplier,
         input_zero_point=int(image.qparams.zero_point[0]),

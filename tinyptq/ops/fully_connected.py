@@ -10,6 +10,7 @@ import numpy as np
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops.activation import NONE, Clamp, integer_bounds, read_clamp, tflite_code
 from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator, elements
+from tinyptq.ops.element import element
 from tinyptq.ops.requantize import (
     accumulator_bound,
     channel_multipliers,
@@ -35,6 +36,7 @@ class FullyConnectedInt:
 
     input_shape: Shape  # [1, ...]
     output_shape: Shape  # [1, out], or [1, ..., out] with keep_dims
+    element: str  # of input and output: "int8" or "int16"
     keep_dims: bool
     input_zero_point: int
     output_zero_point: int
@@ -79,7 +81,8 @@ def write_tflite(params: FullyConnectedInt) -> tuple[TfliteCode, ...]:
 
 
 def infer_shapes(attrs: FullyConnected, x: Shape, weights: Shape, bias: Shape | None = None) -> tuple[Shape, ...]:
-    return ((*x[:-1], weights[0]) if attrs.keep_dims else (x[0], weights[0]),)
+    """Without keep_dims as many rows as the weights' columns divide the elements into, as TFLite does it."""
+    return ((*x[:-1], weights[0]) if attrs.keep_dims else (elements(x) // weights[1], weights[0]),)
 
 
 def run_float(attrs: FullyConnected, x: Array, weights: Array, bias: Array | None = None) -> Array:
@@ -118,6 +121,7 @@ def lower(attrs: FullyConnected, inputs: tuple[Operand, ...], outputs: tuple[Ope
     return FullyConnectedInt(
         input_shape=x.shape,
         output_shape=outputs[0].shape,
+        element=element(inputs[0]),
         keep_dims=attrs.keep_dims,
         input_zero_point=int(x.qparams.zero_point[0]),
         output_zero_point=int(outputs[0].qparams.zero_point[0]),

@@ -12,6 +12,7 @@ from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops.activation import NONE, Clamp, integer_bounds, read_clamp, tflite_code
 from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator, elements
 from tinyptq.ops.copies import int32
+from tinyptq.ops.element import element
 from tinyptq.ops.requantize import (
     accumulator_bound,
     channel_multipliers,
@@ -43,6 +44,7 @@ class TransposeConvInt:
 
     input_shape: Shape  # [1, h, w, in]
     output_shape: Shape  # [1, out_h, out_w, out]
+    element: str  # of input and output: "int8" or "int16"
     stride: tuple[int, int]
     cropped: tuple[int, int]
     input_zero_point: int
@@ -174,6 +176,7 @@ def lower(attrs: TransposeConv, inputs: tuple[Operand, ...], outputs: tuple[Oper
     return TransposeConvInt(
         input_shape=image.shape,
         output_shape=outputs[0].shape,
+        element=element(inputs[0]),
         stride=attrs.stride,
         cropped=attrs.cropped,
         input_zero_point=int(image.qparams.zero_point[0]),
