@@ -21,6 +21,7 @@ import pytest
 
 from tests.c_harness import WARNINGS
 from tests.shared import ROOT
+from tinyptq.fixedpoint import reduce_multipliers
 from tinyptq.graph import Array
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
@@ -63,6 +64,12 @@ def exact_rescale(x: int, multiplier: int, shift: int) -> int:
     return exact_divide(exact_high_mul(exact_wrap32(x << max(shift, 0)), multiplier), max(-shift, 0))
 
 
+def exact_reduced(x: int, multiplier: int, shift: int) -> int:
+    """TFLite's rescaling of 64-bit accumulators by 16 bits of the multiplier, as its source says it; ties up."""
+    reduced = (multiplier + 2**15) // 2**16 if multiplier < 0x7FFF0000 else 0x7FFF
+    return (2 * x * reduced + 2 ** (15 - shift)) // 2 ** (16 - shift)
+
+
 def exact_round(x: Fraction) -> int:
     """Nearest integer, ties away from zero."""
     magnitude = (2 * abs(x.numerator) + x.denominator) // (2 * x.denominator)
@@ -95,6 +102,7 @@ class Arithmetic:
     high_mul: Callable[[Array, Array], Array]
     divide: Callable[[Array, Array], Array]
     rescale: Callable[[Array, Array, Array], Array]
+    reduced: Callable[[Array, Array, Array], Array]  # x beyond int32, 31-bit multiplier, shift
 
 
 Law = Callable[[Arithmetic, Sequence[tuple[int, ...]]], None]
@@ -112,6 +120,10 @@ def rescale_law(arithmetic: Arithmetic, samples: Sequence[tuple[int, ...]]) -> N
     assert_equal(arithmetic.name, exact_rescale, arithmetic.rescale, samples)
 
 
+def reduced_law(arithmetic: Arithmetic, samples: Sequence[tuple[int, ...]]) -> None:
+    assert_equal(arithmetic.name, exact_reduced, arithmetic.reduced, samples)
+
+
 def assert_equal(name: str, exact: Callable[..., int], actual: Any, samples: Sequence[tuple[int, ...]]) -> None:
     columns = [np.array(column, np.int64) for column in zip(*samples, strict=True)]
     for sample, got in zip(samples, actual(*columns).tolist(), strict=True):
@@ -121,10 +133,14 @@ def assert_equal(name: str, exact: Callable[..., int], actual: Any, samples: Seq
 PAIRS = tuple(itertools.product(EDGES, EDGES))
 QUOTIENTS = tuple(itertools.product(EDGES, EXPONENTS))
 TRIPLES = tuple(itertools.product(EDGES, (*EDGES[::3], INT32_MIN, 2**30, INT32_MAX), SHIFTS))
+WIDE = tuple(sorted({sign * 2**k + d for k in (0, 1, 15, 31, 40, 46) for sign in (1, -1) for d in _NEAR} | {1 - 2**47}))
+HALF_STEPS = (0, 2**30 + 2**15 - 1, 2**30 + 2**15, 0x7FFEFFFF, 0x7FFF0000, INT32_MAX)  # of a multiplier's 16 bits
+REDUCED = tuple(t for t in itertools.product(WIDE, HALF_STEPS, (-31, -16, -1, 0, 7)) if abs(exact_reduced(*t)) < 2**31)
 LAWS: tuple[tuple[Law, tuple[tuple[int, ...], ...]], ...] = (
     (high_mul_law, PAIRS),
     (divide_law, QUOTIENTS),
     (rescale_law, TRIPLES),
+    (reduced_law, REDUCED),
 )
 
 
@@ -170,6 +186,7 @@ def numpy_arithmetic(module: Any) -> Arithmetic:
         module.saturating_rounding_doubling_high_mul,
         module.rounding_divide_by_power_of_two,
         module.multiply_by_quantized_multiplier,
+        lambda x, m, s: module.multiply_by_reduced_multiplier(x, *module.reduce_multipliers(m, s)),
     )
 
 
@@ -181,6 +198,7 @@ void high_mul(const int32_t *a, const int32_t *b, int32_t *y, int32_t count);
 void divide(const int32_t *x, const int32_t *n, int32_t *y, int32_t count);
 void rescale(const int32_t *x, const int32_t *m, const int32_t *s, int32_t *y, int32_t count);
 void clamp(const int32_t *x, const int32_t *low, const int32_t *high, int32_t *y, int32_t count);
+void reduced(const int64_t *x, const int32_t *m, const int32_t *n, int32_t *y, int32_t count);
 
 void high_mul(const int32_t *a, const int32_t *b, int32_t *y, int32_t count)
 {
@@ -209,6 +227,13 @@ void clamp(const int32_t *x, const int32_t *low, const int32_t *high, int32_t *y
         y[i] = tq_clamp(x[i], low[i], high[i]);
     }
 }
+
+void reduced(const int64_t *x, const int32_t *m, const int32_t *n, int32_t *y, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        y[i] = tq_multiply_by_reduced_multiplier(x[i], m[i], n[i]);
+    }
+}
 """
 
 
@@ -227,14 +252,16 @@ def compile_math(header: str, folder: Path, name: str = "math", flags: Sequence[
 
 
 def c_arithmetic(library: ctypes.CDLL) -> Arithmetic:
-    return Arithmetic("C", *(c_function(library, name) for name in ("high_mul", "divide", "rescale")))
+    reduced = c_function(library, "reduced", np.int64)
+    high_mul, divide, rescale = (c_function(library, name) for name in ("high_mul", "divide", "rescale"))
+    return Arithmetic("C", high_mul, divide, rescale, lambda x, m, s: reduced(x, *reduce_multipliers(m, s)))
 
 
-def c_function(library: ctypes.CDLL, name: str) -> Callable[..., Array]:
-    """One exported loop as a function over arrays."""
+def c_function(library: ctypes.CDLL, name: str, first: type[np.signedinteger[Any]] = np.int32) -> Callable[..., Array]:
+    """One exported loop as a function over arrays, the first one of its own type."""
 
     def call(*columns: Array) -> Array:
-        arrays = [np.ascontiguousarray(column, np.int32) for column in columns]
+        arrays = [np.ascontiguousarray(column, np.int32 if i else first) for i, column in enumerate(columns)]
         out = np.empty(len(arrays[0]), np.int32)
         pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (*arrays, out)]
         getattr(library, name)(*pointers, ctypes.c_int32(len(out)))

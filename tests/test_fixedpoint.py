@@ -45,6 +45,8 @@ def test_on_paper() -> None:
     assert [laws.exact_high_mul(x, 2**30) for x in (1, -1)] == [1, 0]
     # single rounding would give 1 here: 3 · 2^30 / 2^31 = 1.5 → 2, and 2 / 2^2 = 0.5 → 1, but 3/8 → 0
     assert laws.exact_rescale(3, 2**30, -2) == 1
+    # 64 bits: ±3/2 are ties, and go up
+    assert [laws.exact_reduced(x, 2**30, 0) for x in (3, -3)] == [2, -1]
 
 
 @settings(deadline=None)
@@ -76,6 +78,22 @@ def test_divide(implementations: tuple[laws.Arithmetic, ...], samples: list[tupl
 def test_rescale(implementations: tuple[laws.Arithmetic, ...], samples: list[tuple[int, ...]]) -> None:
     for arithmetic in implementations:
         laws.rescale_law(arithmetic, samples)
+
+
+@settings(deadline=None)
+@given(
+    samples=st.lists(
+        st.tuples(st.integers(1 - 2**47, 2**47 - 1), st.integers(2**30, INT32_MAX), st.integers(-31, 7)),
+        min_size=1,
+        max_size=40,
+    )
+)
+@example(samples=[(1, 2**30, -1), (-1, 2**30, -1), (3, 2**30, 0), (-3, 2**30, 0)])  # ties
+@example(samples=[(2**30, m, -1) for m in (0x7FFEFFFF, 0x7FFF0000, 0x7FFFFFFF, 2**30 + 2**15 - 1, 2**30 + 2**15)])
+def test_reduced(implementations: tuple[laws.Arithmetic, ...], samples: list[tuple[int, ...]]) -> None:
+    fitting = [sample for sample in samples if abs(laws.exact_reduced(*sample)) < 2**31]
+    for arithmetic in implementations if fitting else ():
+        laws.reduced_law(arithmetic, fitting)
 
 
 def test_every_edge(implementations: tuple[laws.Arithmetic, ...]) -> None:

@@ -38,6 +38,9 @@ PYTHON_MUTANTS = (
     ("rescale: ties down", "np.right_shift(x, 63, out=scratch)", "scratch[...] = -1"),
     ("rescale: shift 0 shifts negatives", "if (right == 0).any():", "if False:"),
     ("rescale: half too large", "x += (np.int64(1) << right) >> 1", "x += (np.int64(1) << right) >> 0"),
+    ("reduced: multiplier rounds down", "(wide + (1 << 15)) >> 16", "wide >> 16"),
+    ("reduced: multiplier of 2^15", "0x7FFF)", "0x8000)"),
+    ("reduced: ties down", "(np.int64(1) << (right - 1))) >> right", "(np.int64(1) << (right - 1)) - 1) >> right"),
     ("rescale: left shift forgotten", "if (shift > 0).any():", "if False:"),
 )
 C_MUTANTS = (
@@ -50,6 +53,7 @@ C_MUTANTS = (
     ("threshold reached is passed", "> threshold)", ">= threshold)"),
     ("mask one bit short", "(uint32_t)1 << n) - 1u", "((uint32_t)1 << n) >> 1) - 1u"),
     ("left shift forgotten", "(shift > 0) ? shift : 0", "0"),
+    ("64 bits: ties down", "((int64_t)1 << (right - 1))", "(((int64_t)1 << (right - 1)) - 1)"),
     ("single rounding", "tq_rounding_divide_by_power_of_two(high, right)", "high >> right"),
 )
 

@@ -1,7 +1,8 @@
 """The gemmlowp arithmetic in NumPy: twin of templates/runtime/tq_math.h, bit for bit.
 
 All functions take and return int64 arrays (values in int32 range) unless they say otherwise, and are written so
-that no intermediate leaves int64. One rounding in this project, no flag: gemmlowp's double rounding.
+that no intermediate leaves int64. No flag chooses the rounding: gemmlowp's double rounding for accumulators of 32 bits,
+TFLite's single one for those beyond.
 """
 
 from __future__ import annotations
@@ -82,6 +83,26 @@ def multiply_by_quantized_multiplier(x: Array, multiplier: Any, shift: Any) -> A
     out = np.array(np.broadcast_to(x, shape), np.int64)
     rescale(out, np.empty_like(out), multiplier, shift)
     return out
+
+
+def reduce_multipliers(multiplier: Array, shift: Array) -> tuple[Array, Array]:
+    """(m, n) of accumulators beyond 32 bits, x · m / 2^n: 15 bits of each 31-bit multiplier, and the whole right shift.
+
+    multiplier >= 0 and shift < 15, arrays or scalars; both results int64. Source: TFLite
+    MultiplyByQuantizedMultiplier(int64_t).
+    """
+    wide = np.asarray(multiplier, np.int64)
+    return np.minimum((wide + (1 << 15)) >> 16, 0x7FFF), 15 - np.asarray(shift, np.int64)
+
+
+def multiply_by_reduced_multiplier(x: Array, multiplier: Any, right: Any) -> Array:
+    """x · multiplier / 2^right, rounded once, ties up: what reduce_multipliers returned.
+
+    x: int64, |x| < 2^47; 1 <= right <= 46. Source: TFLite MultiplyByQuantizedMultiplier(int64_t).
+    """
+    right = np.asarray(right, np.int64)
+    product: Array = (x * np.asarray(multiplier, np.int64) + (np.int64(1) << (right - 1))) >> right
+    return product
 
 
 def rescale(x: Array, scratch: Array, multiplier: Any, shift: Any) -> None:

@@ -1,6 +1,6 @@
 /* tq_math.h: the fixed-point arithmetic of generated code, C99, integers only.
  *
- * Twin of tinyptq/fixedpoint.py, bit for bit: gemmlowp's double rounding, nothing else.
+ * Twin of tinyptq/fixedpoint.py, bit for bit: gemmlowp's double rounding of 32 bits, TFLite's single one of 64.
  * The one deliberate deviation from strict C99: `>>` of a negative value must be arithmetic (C99 6.5.7 leaves it to
  * the implementation; every supported compiler does it). Left shifts of signed values go through unsigned.
  */
@@ -54,6 +54,14 @@ static inline int32_t tq_multiply_by_quantized_multiplier(int32_t x, int32_t mul
     const int32_t right = (shift > 0) ? 0 : -shift;
     const int32_t high = tq_saturating_rounding_doubling_high_mul(tq_shift_left(x, left), multiplier);
     return tq_rounding_divide_by_power_of_two(high, right);
+}
+
+/* x * multiplier / 2^right rounded once, ties up: |x| < 2^47, 0 <= multiplier < 2^15, 1 <= right <= 46; the result must
+ * fit 32 bits. Source: TFLite MultiplyByQuantizedMultiplier of 64 bits.
+ */
+static inline int32_t tq_multiply_by_reduced_multiplier(int64_t x, int32_t multiplier, int32_t right)
+{
+    return (int32_t)((x * multiplier + ((int64_t)1 << (right - 1))) >> right);
 }
 
 #endif /* TQ_MATH_H */
