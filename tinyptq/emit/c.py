@@ -12,6 +12,7 @@ from tinyptq import resources
 from tinyptq.board import Board
 from tinyptq.emit.ports import argument_name, glue_arguments, io_layout, ports, run_signature, unread
 from tinyptq.emit.render import CTYPES, c_list, dimensions, render, shortest
+from tinyptq.emit.state import state_bytes, state_fields, variable_field
 from tinyptq.graph import Array, QParams
 from tinyptq.kernels.base import Kernel
 from tinyptq.ops import BY_NAME
@@ -48,17 +49,6 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class StateField:
-    """One array of the struct in which a model keeps what it remembers between runs."""
-
-    layer: int
-    name: str
-    ctype: str
-    size: int
-    initial: int
-
-
-@dataclass(frozen=True)
 class KernelText:
     """A rendered kernel, shared by every layer whose text is the same."""
 
@@ -89,6 +79,8 @@ def emit_c(program: Program, plan: Plan, board: Board) -> dict[str, str]:
         "outputs": outputs,
         "unread": unread(program, inputs),
         "states": state_fields(program),
+        "state_bytes": state_bytes(program),
+        "endings": endings(program, plan),
         "signature": run_signature(program, inputs, outputs),
         "constants": tuple(constants.values()),
         "constant_sizes": c_list("", [f"sizeof({c.symbol})" for c in constants.values()], "").replace(",", " +"),
@@ -114,7 +106,9 @@ def emit_c(program: Program, plan: Plan, board: Board) -> dict[str, str]:
 
 
 def program_constants(program: Program, kernels: Sequence[Kernel]) -> dict[str, Constant]:
-    """Everything const: packed per-layer arrays ("layer3_weights") and constant operands ("operand_2"), by key."""
+    """Everything const, by key: packed per-layer arrays ("layer3_weights"), constant operands ("operand_2"), and what
+    variables begin with.
+    """
     result = {}
     for index, (layer, kernel) in enumerate(zip(program.layers, kernels, strict=True)):
         for argument, data in kernel.pack(layer.params).items():
@@ -124,6 +118,9 @@ def program_constants(program: Program, kernels: Sequence[Kernel]) -> dict[str, 
         operand = program.values[name].data
         assert operand is not None
         result[f"value:{name}"] = Constant(symbol, operand, f"operand '{name}'")
+    for field in state_fields(program):
+        if field.fill is None:
+            result[field.name] = Constant(field.symbol, field.initial, field.title)
     return result
 
 
@@ -133,35 +130,23 @@ def operand_symbols(program: Program) -> dict[str, str]:
     return {name: f"{program.name}_operand_{i}" for i, name in enumerate(dict.fromkeys(operands))}
 
 
-def state_fields(program: Program) -> tuple[StateField, ...]:
-    """Fields of the state struct, in the order in which their layers' kernels take them."""
-    return tuple(
-        StateField(
-            layer=index,
-            name=f"layer{index}_{argument}",
-            ctype=CTYPES[str(state.initial.dtype)],
-            size=int(state.initial.size),
-            initial=int(state.initial.flat[0]),
-        )
-        for index, layer in enumerate(program.layers)
-        for argument, state in BY_NAME[layer.op].state(layer.params).items()
-    )
-
-
 def shared_kernels(program: Program, plan: Plan) -> tuple[tuple[KernelText, ...], tuple[str, ...]]:
-    """(the distinct kernel functions, the function's name for each layer)."""
+    """(the distinct functions, callees first; the name of each layer's)."""
     names: dict[str, str] = {}
     texts: list[KernelText] = []
+
+    def shared(stem: str, template: str, context: Mapping[str, Any]) -> str:
+        key = stem + render(f"kernels/{template}", name="kernel", **context)
+        if key not in names:
+            names[key] = f"{stem}_{sum(t.name.rpartition('_')[0] == stem for t in texts)}"
+            texts.append(KernelText(names[key], render(f"kernels/{template}", name=names[key], **context)))
+        return names[key]
+
     per_layer = []
     for layer, kernel in zip(program.layers, plan.kernels, strict=True):
-        template = f"kernels/{kernel.template}"
-        details = kernel.details(layer.params)
-        key = render(template, p=layer.params, k=details, name="kernel")
-        if key not in names:
-            names[key] = f"{layer.op}_{sum(t.name.startswith(layer.op + '_') for t in texts)}"
-            text = render(template, p=layer.params, k=details, name=names[key])
-            texts.append(KernelText(names[key], text))
-        per_layer.append(names[key])
+        parts = {stem: shared(stem, part.template, {"k": part.details}) for stem, part in kernel.parts(layer.params).items()}
+        context = {"p": layer.params, "k": kernel.details(layer.params), "parts": parts}
+        per_layer.append(shared(layer.op, kernel.template, context))
     return tuple(texts), tuple(per_layer)
 
 
@@ -209,7 +194,7 @@ def operand_context(program: Program, plan: Plan, name: str, role: str) -> dict[
         "shape": dimensions(value.shape),
         "scale": shortest(float(qparams.scale[0])),
         "zero_point": int(qparams.zero_point[0]),
-        "place": "constant" if constant else place_text(plan.slots.get(name)) or "caller",
+        "place": "constant" if constant else place_text(plan.slots.get(name)) or other_place(program, plan, name),
     }
 
 
@@ -239,12 +224,28 @@ def pointer(program: Program, plan: Plan, name: str) -> str:
     value = program.values[name]
     if value.data is not None:
         return operand_symbols(program)[name]
+    field = variable_field(program, plan.kept.get(name, name))
+    if field is not None:
+        return f"state->{field}"
     if name in program.outputs:
         return argument_name("output", program.outputs.index(name), len(program.outputs))
     if name in program.inputs:
         return argument_name("input", program.inputs.index(name), len(program.inputs))
     address = f"&arena[{plan.slots[name].offset}]"
     return address if value.dtype == np.int8 else f"({CTYPES[str(value.dtype)]} *)(void *){address}"
+
+
+def other_place(program: Program, plan: Plan, name: str) -> str:
+    return "caller" if variable_field(program, plan.kept.get(name, name)) is None else "state"
+
+
+def endings(program: Program, plan: Plan) -> tuple[tuple[str, str, int], ...]:
+    """(variable's memory, where its last value lies, bytes) of those that are copied when the run ends."""
+    return tuple(
+        (f"state->{variable_field(program, v.before)}", pointer(program, plan, v.after), int(v.initial.nbytes))
+        for v in program.variables
+        if plan.kept.get(v.after) != v.before
+    )
 
 
 def layer_function(layer: Layer, index: int) -> str:

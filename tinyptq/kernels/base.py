@@ -18,6 +18,14 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A function below a kernel's own, shared by all kernels that render it alike; its template sees `k` alone."""
+
+    template: str
+    details: Any
+
+
+@dataclass(frozen=True)
 class Kernel:
     """How an ISA does an operator.
 
@@ -29,6 +37,7 @@ class Kernel:
     by_rows   params -> does the function take (first_row, end_row) and compute a block of output rows?
     cost      params -> Cost; the cheapest supported kernel of the board's ISA list wins.
     details   params -> what the template looks up as `k` besides the params `p` (a scheduled tile, loop counts).
+    parts     params -> {name: function} that the template calls as parts[name]; the name is the function's, numbered.
     """
 
     op: str
@@ -40,6 +49,7 @@ class Kernel:
     by_rows: Callable[[Any], bool]
     cost: Callable[[Any], Cost]
     details: Callable[[Any], Any] = lambda params: None
+    parts: Callable[[Any], Mapping[str, Part]] = lambda params: {}
 
     @property
     def name(self) -> str:
