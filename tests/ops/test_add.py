@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.laws import Case, c_law, draw, float_law, int_law, parametrize, step_law
-from tests.ops.exhaustive import exhaustive_law, scales, zero_points
+from tests.laws import Case, c_law, draw, float_law, int_law, parametrize, step_law, widened
+from tests.ops.exhaustive import exhaustive_law, scales, wide_law, zero_points
 from tests.ops.refusals import broken
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import QParams
@@ -40,9 +40,10 @@ CASES = (
         qparams={0: per_tensor(0.0001, -128), 1: per_tensor(0.1, 127), "output": per_tensor(0.09, 3)},
     ),
 )
+WIDE = widened(CASES)
 
 
-def lowered(first: QParams, second: QParams, output: QParams) -> add.AddInt8:
+def lowered(first: QParams, second: QParams, output: QParams) -> add.AddInt:
     shape = (1, 1)
     return add.lower(Add(), (Operand(shape, first), Operand(shape, second)), (Operand(shape, output),))
 
@@ -70,18 +71,18 @@ def test_float_equals_litert(case: Case) -> None:
     float_law(add.OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(add.OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_stay_near_float(case: Case) -> None:
     step_law(add.OP, case)
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(add.OP, CASES, tmp_path)
+    c_law(add.OP, (*CASES, *WIDE), tmp_path)
 
 
 @settings(deadline=None, max_examples=15)
@@ -114,3 +115,10 @@ def test_constraints() -> None:
     assert broken(add.OP, Add(), (1, 3), draw("batch", 2, 3)) == ["broadcastable"]
     assert broken(add.OP, Add(), (1, 4, 5, 3), (1, 3)) == ["same_rank"]
     assert broken(add.OP, Add(), draw("a", 1, 3), draw("b", 1, 3)) == ["one_activation"]
+
+
+@settings(deadline=None, max_examples=25)
+@given(first=scales(1e-6, 1e2), second=scales(1e-6, 1e2), ratio=scales(2.0**-12, 2.0**12))
+@example(1e-3, 1e-3, 1.0)
+def test_int16_pairs_equal_tflm(first: float, second: float, ratio: float) -> None:
+    wide_law(add.OP, Add(), (first, second), max(first, second) * ratio)

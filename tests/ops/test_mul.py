@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.laws import Case, c_law, draw, float_law, int_law, parametrize, step_law
-from tests.ops.exhaustive import exhaustive_law, scales, zero_points
+from tests.laws import Case, c_law, draw, float_law, int_law, parametrize, step_law, widened
+from tests.ops.exhaustive import exhaustive_law, scales, wide_law, zero_points
 from tests.ops.refusals import broken
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import QParams
@@ -36,9 +36,10 @@ CASES = (
         qparams={0: per_tensor(1.0, -128), 1: per_tensor(0.999, 127), "output": per_tensor(2.0**-15, 0)},
     ),
 )
+WIDE = widened(CASES)
 
 
-def lowered(first: QParams, second: QParams, output: QParams) -> mul.MulInt8:
+def lowered(first: QParams, second: QParams, output: QParams) -> mul.MulInt:
     shape = (1, 1)
     return mul.lower(Mul(), (Operand(shape, first), Operand(shape, second)), (Operand(shape, output),))
 
@@ -55,18 +56,18 @@ def test_float_equals_litert(case: Case) -> None:
     float_law(mul.OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(mul.OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_stay_near_float(case: Case) -> None:
     step_law(mul.OP, case)
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(mul.OP, CASES, tmp_path)
+    c_law(mul.OP, (*CASES, *WIDE), tmp_path)
 
 
 @settings(deadline=None, max_examples=15)
@@ -89,7 +90,7 @@ def test_every_pair_equals_tflm(
 
 def test_a_product_that_would_leave_int32_is_refused() -> None:
     lowered(per_tensor(1.0), per_tensor(1.0), per_tensor(1.0001 * 2.0**-15))
-    with pytest.raises(TinyptqError, match="times finer than the inputs' steps"):
+    with pytest.raises(TinyptqError, match="is too fine for what"):
         lowered(per_tensor(1.0), per_tensor(1.0), per_tensor(2.0**-15))
 
 
@@ -97,3 +98,10 @@ def test_constraints() -> None:
     assert broken(mul.OP, Mul(), (1, 4, 5, 3), draw("c", 3)) == []
     assert broken(mul.OP, Mul(), (1, 4, 5, 3), (1, 4, 5, 2)) == ["broadcastable"]
     assert broken(mul.OP, Mul(), (1, 4, 5, 3), (1, 3)) == ["same_rank"]
+
+
+@settings(deadline=None, max_examples=25)
+@given(first=scales(1e-6, 1e2), second=scales(1e-6, 1e2), ratio=scales(2.0**-12, 2.0**12))
+@example(1e-3, 1e-3, 1.0)
+def test_int16_pairs_equal_tflm(first: float, second: float, ratio: float) -> None:
+    wide_law(mul.OP, Mul(), (first, second), first * second * 2.0**15 * ratio)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.laws import Case, c_law, draw, file_law, float_law, int_law, parametrize, step_law
-from tests.ops.exhaustive import exhaustive_law, scales, zero_points
+from tests.laws import Case, c_law, draw, file_law, float_law, int_law, parametrize, step_law, widened
+from tests.ops.exhaustive import exhaustive_law, scales, wide_law, zero_points
 from tests.ops.refusals import broken
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import QParams
@@ -29,9 +29,10 @@ CASES = (
     Case("constant-first", ATTRS, (np.float32(0.5).reshape(()), (1, 7)), "a scalar first"),
     Case("both", ATTRS, ((1, 4, 1, 3), (1, 1, 5, 1)), "both operands are repeated"),
 )
+WIDE = widened(CASES)
 
 
-def lowered(first: QParams, second: QParams, output: QParams) -> squared_difference.SquaredDifferenceInt8:
+def lowered(first: QParams, second: QParams, output: QParams) -> squared_difference.SquaredDifferenceInt:
     shape = (1, 1)
     operands = (Operand(shape, first), Operand(shape, second))
     return squared_difference.lower(ATTRS, operands, (Operand(shape, output),))
@@ -48,14 +49,15 @@ def test_float_equals_litert(case: Case) -> None:
     float_law(OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_stay_near_float(case: Case) -> None:
-    step_law(OP, case)
+    """TFLite halves int16 operands before it squares their difference, which is then off by up to one of 2^15."""
+    step_law(OP, case, 1.0 if case.dtype == "int8" else 5.0)
 
 
 @parametrize(CASES)
@@ -64,7 +66,7 @@ def test_attributes_survive_a_file(case: Case) -> None:
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(OP, CASES, tmp_path)
+    c_law(OP, (*CASES, *WIDE), tmp_path)
 
 
 @settings(deadline=None, max_examples=15)
@@ -82,10 +84,17 @@ def test_every_pair_equals_tflm(first: QParams, second: QParams, ratio: float, z
 
 def test_a_difference_that_is_always_zero_is_refused() -> None:
     lowered(per_tensor(1.0), per_tensor(0.5), per_tensor(2.0**-13 * 1.01))
-    with pytest.raises(TinyptqError, match="is too fine for inputs of scale 1"):
+    with pytest.raises(TinyptqError, match=r"scale 0\.000122 is too fine"):
         lowered(per_tensor(1.0), per_tensor(0.5), per_tensor(2.0**-13))
 
 
 def test_constraints() -> None:
     assert broken(OP, ATTRS, (1, 4, 5, 3), draw("c", 3)) == []
     assert broken(OP, ATTRS, (1, 4, 5, 3), (1, 4, 5, 2)) == ["broadcastable"]
+
+
+@settings(deadline=None, max_examples=25)
+@given(first=scales(1e-6, 1e2), second=scales(1e-6, 1e2), ratio=scales(2.0**-12, 2.0**12))
+@example(1e-3, 1e-3, 1.0)
+def test_int16_pairs_equal_tflm(first: float, second: float, ratio: float) -> None:
+    wide_law(squared_difference.OP, SquaredDifference(), (first, second), max(first, second) ** 2 * 2.0**15 * ratio)

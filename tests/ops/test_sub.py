@@ -21,8 +21,9 @@ from tests.laws import (
     parametrize,
     run_tflm,
     step_law,
+    widened,
 )
-from tests.ops.exhaustive import exhaustive_law, scales, zero_points
+from tests.ops.exhaustive import exhaustive_law, scales, wide_law, zero_points
 from tests.ops.refusals import broken
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import QParams
@@ -47,9 +48,10 @@ CASES = (
         qparams={0: per_tensor(0.0001, -128), 1: per_tensor(0.1, 127), "output": per_tensor(0.09, 3)},
     ),
 )
+WIDE = widened(CASES)
 
 
-def lowered(first: QParams, second: QParams, output: QParams) -> sub.SubInt8:
+def lowered(first: QParams, second: QParams, output: QParams) -> sub.SubInt:
     shape = (1, 1)
     return sub.lower(Sub(), (Operand(shape, first), Operand(shape, second)), (Operand(shape, output),))
 
@@ -84,12 +86,12 @@ def test_float_equals_litert(case: Case) -> None:
     float_law(sub.OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(sub.OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_stay_near_float(case: Case) -> None:
     step_law(sub.OP, case)
 
@@ -100,7 +102,7 @@ def test_attributes_survive_a_file(case: Case) -> None:
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(sub.OP, CASES, tmp_path)
+    c_law(sub.OP, (*CASES, *WIDE), tmp_path)
 
 
 @settings(deadline=None, max_examples=15)
@@ -130,3 +132,10 @@ def test_constraints() -> None:
     assert broken(sub.OP, Sub(), (1, 4, 5, 3), draw("c", 3)) == []
     assert broken(sub.OP, Sub(), (1, 4, 5, 3), (1, 4, 5, 2)) == ["broadcastable"]
     assert broken(sub.OP, Sub(), draw("a", 1, 3), draw("b", 1, 3)) == ["one_activation"]
+
+
+@settings(deadline=None, max_examples=25)
+@given(first=scales(1e-6, 1e2), second=scales(1e-6, 1e2), ratio=scales(2.0**-12, 2.0**12))
+@example(1e-3, 1e-3, 1.0)
+def test_int16_pairs_equal_tflm(first: float, second: float, ratio: float) -> None:
+    wide_law(sub.OP, Sub(), (first, second), max(first, second) * ratio)

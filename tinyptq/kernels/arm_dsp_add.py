@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyptq.graph import Array
 from tinyptq.kernels.base import Cost, Kernel
-from tinyptq.ops.add import AddInt8
+from tinyptq.ops.add import AddInt
 
 DOUBLED_LIMIT = 1 << 30  # |sum| below this: 2·sum fits int32
 MAX_RIGHT = 22
@@ -26,7 +26,7 @@ class TableSum:
     half_up: bool
 
 
-def details(params: AddInt8) -> TableSum:
+def details(params: AddInt) -> TableSum:
     pair = params.pair
     right = -pair.output_shift
     return TableSum(
@@ -37,11 +37,11 @@ def details(params: AddInt8) -> TableSum:
     )
 
 
-def supports(params: AddInt8) -> bool:
-    """Equal shapes, not tiny; a right shift and sums that the short requantization covers."""
+def supports(params: AddInt) -> bool:
+    """int8 of equal shapes, not tiny; a right shift and sums that the short requantization covers."""
     pair = params.pair
     right = -pair.output_shift
-    if int(np.prod(pair.output_shape)) < MIN_COUNT:
+    if pair.element != "int8" or int(np.prod(pair.output_shape)) < MIN_COUNT:
         return False
     if pair.input_shapes[0] != pair.input_shapes[1] or not 1 <= right <= MAX_RIGHT or pair.output_multiplier < 0:
         return False
@@ -50,7 +50,7 @@ def supports(params: AddInt8) -> bool:
     return bound < DOUBLED_LIMIT and bound + reach < 2**31
 
 
-def pack(params: AddInt8) -> Mapping[str, Array]:
+def pack(params: AddInt) -> Mapping[str, Array]:
     """int32 [512]: twice the rescaled operand, of the first for −128 ... 127, then of the second."""
     # rescaled lies as bytes do: 0 ... 127, then −128 ... −1
     tables = [2 * table.reshape(-1) for table in params.pair.rescaled]
@@ -62,7 +62,7 @@ def ordered(table: Array) -> Array:
     return np.roll(table, 128)
 
 
-def cost(params: AddInt8) -> Cost:
+def cost(params: AddInt) -> Cost:
     """Measured."""
     tile = details(params)
     return Cost(instructions=tile.count * (12 + (not tile.half_up)) + 30, code_bytes=120)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tinyptq.kernels.base import Cost, Kernel
-from tinyptq.ops.add import AddInt8
+from tinyptq.ops.add import AddInt
 from tinyptq.ops.base import elements
 
 LANES = 4
@@ -26,12 +26,13 @@ class AddLoop:
     rest: int
 
 
-def supports(params: AddInt8) -> bool:
-    """Equal shapes of four elements or more; right shifts."""
+def supports(params: AddInt) -> bool:
+    """int8 of equal shapes, four elements or more; right shifts."""
     pair = params.pair
     shifts = (*pair.input_shifts, pair.output_shift)
     return (
-        pair.input_shapes[0] == pair.input_shapes[1] == pair.output_shape
+        pair.element == "int8"
+        and pair.input_shapes[0] == pair.input_shapes[1] == pair.output_shape
         and elements(pair.output_shape) >= LANES
         and all(-31 <= shift <= 0 for shift in shifts)
     )
@@ -45,7 +46,7 @@ def shifted(register: str, scratch: str, amount: str, shift: int) -> list[str]:
     return [*fix, f"vrshl.s32 {register}, {amount}"]
 
 
-def rescaled(params: AddInt8, operand: int) -> list[str]:
+def rescaled(params: AddInt, operand: int) -> list[str]:
     """q<operand>: an input less its zero point, brought to the common scale."""
     pair, q, free = params.pair, f"q{operand}", f"q{operand + 5}"
     zero_point, multiplier, amount = (("r12", "r4", "r5"), ("lr", "r6", "r8"))[operand]
@@ -56,7 +57,7 @@ def rescaled(params: AddInt8, operand: int) -> list[str]:
     return text + shifted(q, free, amount, pair.input_shifts[operand])
 
 
-def details(params: AddInt8) -> AddLoop:
+def details(params: AddInt) -> AddLoop:
     pair = params.pair
     names = ("r12", "lr", "r4", "r5", "r6", "r8", "r9", "r10", "r11")
     (first, second), (first_shift, second_shift) = pair.input_multipliers, pair.input_shifts
@@ -75,7 +76,7 @@ def details(params: AddInt8) -> AddLoop:
     )
 
 
-def cost(params: AddInt8) -> Cost:
+def cost(params: AddInt) -> Cost:
     """Instructions of the loop, counted, and of what surrounds it (measured)."""
     k = details(params)
     return Cost(k.vectors * (len(k.loop) + 2) + (130 if k.rest else 60), 4 * len(k.loop) + 160)

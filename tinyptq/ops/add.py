@@ -10,11 +10,13 @@ import numpy as np
 from tinyptq.graph import Array, Shape
 from tinyptq.ops.activation import NONE, TFLITE_CODES, Clamp
 from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator
-from tinyptq.ops.broadcast import CONSTRAINTS, look_up
-from tinyptq.ops.rescaled_pair import RescaledPair, finish, lower_pair, pair_work, require_finer_inputs
+from tinyptq.ops.broadcast import CONSTRAINTS, all_pairs, run_pairs
+from tinyptq.ops.element import SCALED, scaled_element
+from tinyptq.ops.rescaled_pair import RescaledPair, finish, lower_pair, pair_work, require_finer_inputs, rescale
 from tinyptq.program import Work
 
-LEFT_SHIFT = 20  # fraction bits the inputs gain before they are rescaled; |x − zero_point| < 2^8, so 2^28 at most
+# Fraction bits the inputs gain before they are rescaled: |x − zero_point| < 2^8 becomes 2^28, |x| <= 2^15 2^30.
+LEFT_SHIFTS = {"int8": 20, "int16": 15}
 
 
 @dataclass(frozen=True)
@@ -25,16 +27,19 @@ class Add:
 
 
 @dataclass(frozen=True, eq=False)
-class AddInt8:
-    """Both inputs reach the common scale 2·max(s) / 2^20, are added there, and the sum is rescaled."""
+class AddInt:
+    """Both inputs reach the common scale 2·max(s) / 2^left_shift, are added there, and the sum is rescaled."""
 
     pair: RescaledPair
+
+    @property
+    def element(self) -> str:
+        return self.pair.element
 
     @cached_property
     def table(self) -> Array:
         """The output for every pair of inputs, int8 [256, 256]: far cheaper than arithmetic per element."""
-        first, second = self.pair.rescaled
-        return finish(self.pair, first + second)
+        return sums(self, *all_pairs()).astype(np.int8)
 
 
 def read_tflite(operator: TfliteOperator) -> Add:
@@ -42,7 +47,7 @@ def read_tflite(operator: TfliteOperator) -> Add:
     return Add(TFLITE_CODES[options.FusedActivationFunction()] if options else NONE)
 
 
-def write_tflite(params: AddInt8) -> tuple[TfliteCode, ...]:
+def write_tflite(params: AddInt) -> tuple[TfliteCode, ...]:
     fields = {"FusedActivationFunction": params.pair.activation_code, "PotScaleInt16": False}
     return (TfliteCode("ADD", "AddOptions", fields, version=2),)
 
@@ -55,21 +60,31 @@ def run_float(attrs: Add, first: Array, second: Array) -> Array:
     return attrs.activation.apply(first + second)
 
 
-def lower(attrs: Add, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> AddInt8:
-    """Multipliers s_i / (2·max s) and 2·max s / (2^20 · s_out), in double. Source: TFLite Micro CalculateOpDataAdd."""
+def lower(attrs: Add, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> AddInt:
+    """Multipliers s_i / (2·max s) and 2·max s / (2^left_shift · s_out), in double.
+
+    Source: TFLite Micro CalculateOpDataAdd.
+    """
     first, second, output = (float(operand.qparams.scale[0]) for operand in (*inputs, outputs[0]))
+    left_shift = LEFT_SHIFTS[scaled_element(*inputs, *outputs)]
     common = 2.0 * max(first, second)
     reals = (first / common, second / common)
-    pair = lower_pair(inputs, outputs[0], LEFT_SHIFT, reals, common / (2.0**LEFT_SHIFT * output), attrs.activation)
+    pair = lower_pair(inputs, outputs[0], left_shift, reals, common / (2.0**left_shift * output), attrs.activation)
     require_finer_inputs(pair, "sum", outputs[0].qparams, common)
-    return AddInt8(pair)
+    return AddInt(pair)
 
 
-def run_int(params: AddInt8, first: Array, second: Array) -> Array:
-    return look_up(params.table, first, second)
+def sums(params: AddInt, first: Array, second: Array) -> Array:
+    """The integer specification on int64 arrays of integers; result in the element's range."""
+    first, second = rescale(params.pair, first, second)
+    return finish(params.pair, first + second)
 
 
-def work(params: AddInt8) -> Work:
+def run_int(params: AddInt, first: Array, second: Array) -> Array:
+    return run_pairs(params, sums, first, second)
+
+
+def work(params: AddInt) -> Work:
     return pair_work(params.pair)
 
 
@@ -78,7 +93,7 @@ OP = Op(
     summary="element-wise sum, broadcasting, one operand may be constant",
     builtins=("ADD",),
     attrs=Add,
-    params=AddInt8,
+    params=AddInt,
     operands=2,
     read_tflite=read_tflite,
     write_tflite=write_tflite,
@@ -86,6 +101,7 @@ OP = Op(
     run_float=run_float,
     constraints=CONSTRAINTS,
     quantization=FREE,
+    dtypes=SCALED,
     lower=lower,
     run_int=run_int,
     work=work,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tinyptq.graph import Array, Graph, Node, Shape
+from tinyptq.ops.element import every_value
 
 MAX_RANK = 4  # what TFLite Micro broadcasts
 
@@ -71,7 +74,7 @@ CONSTRAINTS = (one_activation, broadcastable, same_rank)
 
 def all_pairs() -> tuple[Array, Array]:
     """int64 [256, 1] and [1, 256]: every pair of int8 values, at the places `look_up` reads."""
-    values = np.arange(256).astype(np.uint8).view(np.int8).astype(np.int64)
+    values = every_value("int8")
     return values[:, None], values[None, :]
 
 
@@ -80,3 +83,13 @@ def look_up(table: Array, first: Array, second: Array) -> Array:
     index = first.view(np.uint8).astype(np.uint16) << 8
     y: Array = table.reshape(-1).take(index | second.view(np.uint8))
     return y
+
+
+def run_pairs(params: Any, function: Callable[[Any, Array, Array], Array], first: Array, second: Array) -> Array:
+    """function(params, …) over int64 arrays of integers that broadcast; of int8 its table, far cheaper per element.
+
+    params: with `element`, and `table` where that is int8.
+    """
+    if params.element == "int8":
+        return look_up(params.table, first, second)
+    return function(params, first.astype(np.int64), second.astype(np.int64)).astype(params.element)

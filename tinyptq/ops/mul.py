@@ -7,15 +7,15 @@ from functools import cached_property
 
 import numpy as np
 
-from tinyptq.errors import TinyptqError
 from tinyptq.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
 from tinyptq.graph import Array, Shape
 from tinyptq.ops.activation import NONE, TFLITE_CODES, Clamp, integer_bounds, tflite_code
-from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator, elements
-from tinyptq.ops.broadcast import CONSTRAINTS, Loop, all_pairs, look_up, loop_nest
+from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator
+from tinyptq.ops.broadcast import CONSTRAINTS, Loop, all_pairs, loop_nest, run_pairs
+from tinyptq.ops.element import SCALED, limits, require_reach, scaled_element, touched
 from tinyptq.program import Work
 
-MAX_SHIFT = 15  # 255 · 255 · 2^15 < 2^31: the product stays in int32 before it is rescaled
+LARGEST = {"int8": 255 * 255, "int16": 2**30}  # products
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,12 @@ class Mul:
 
 
 @dataclass(frozen=True, eq=False)
-class MulInt8:
+class MulInt:
     """y = clamp(MBQM((x0 − zero_point_0) · (x1 − zero_point_1), multiplier, shift) + output_zero_point)."""
 
     input_shapes: tuple[Shape, Shape]
     output_shape: Shape
+    element: str
     input_zero_points: tuple[int, int]
     output_zero_point: int
     multiplier: int
@@ -54,7 +55,7 @@ def read_tflite(operator: TfliteOperator) -> Mul:
     return Mul(TFLITE_CODES[options.FusedActivationFunction()] if options else NONE)
 
 
-def write_tflite(params: MulInt8) -> tuple[TfliteCode, ...]:
+def write_tflite(params: MulInt) -> tuple[TfliteCode, ...]:
     return (TfliteCode("MUL", "MulOptions", {"FusedActivationFunction": params.activation_code}, version=2),)
 
 
@@ -66,22 +67,18 @@ def run_float(attrs: Mul, first: Array, second: Array) -> Array:
     return attrs.activation.apply(first * second)
 
 
-def lower(attrs: Mul, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> MulInt8:
+def lower(attrs: Mul, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> MulInt:
     """Multiplier s_0 · s_1 / s_out in double. Source: TFLite Micro CalculateOpDataMul."""
     first, second, output = inputs[0].qparams, inputs[1].qparams, outputs[0].qparams
     real = float(first.scale[0]) * float(second.scale[0]) / float(output.scale[0])
     multiplier, shift = quantize_multiplier(real)
-    if shift > MAX_SHIFT:
-        raise TinyptqError(
-            "scale-out-of-range",
-            f"the product's scale {float(output.scale[0]):.3g} is {real:.3g} times finer than the inputs' steps"
-            " multiplied",
-            hint="calibrate with data for which this product is not always zero",
-        )
-    low, high = integer_bounds(attrs.activation, output)
-    return MulInt8(
+    name = scaled_element(*inputs, *outputs)
+    require_reach(LARGEST[name], shift, output)
+    low, high = integer_bounds(attrs.activation, output, *limits(name))
+    return MulInt(
         input_shapes=(inputs[0].shape, inputs[1].shape),
         output_shape=outputs[0].shape,
+        element=name,
         input_zero_points=(int(first.zero_point[0]), int(second.zero_point[0])),
         output_zero_point=int(output.zero_point[0]),
         multiplier=multiplier,
@@ -92,20 +89,20 @@ def lower(attrs: Mul, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...])
     )
 
 
-def products(params: MulInt8, first: Array, second: Array) -> Array:
-    """The integer specification on int64 arrays of int8 values; result in int8 range."""
+def products(params: MulInt, first: Array, second: Array) -> Array:
+    """The integer specification on int64 arrays of integers; result in the element's range."""
     product = (first - params.input_zero_points[0]) * (second - params.input_zero_points[1])
     scaled = multiply_by_quantized_multiplier(product, params.multiplier, params.shift)
     y: Array = np.clip(scaled + params.output_zero_point, params.activation_min, params.activation_max)
     return y
 
 
-def run_int(params: MulInt8, first: Array, second: Array) -> Array:
-    return look_up(params.table, first, second)
+def run_int(params: MulInt, first: Array, second: Array) -> Array:
+    return run_pairs(params, products, first, second)
 
 
-def work(params: MulInt8) -> Work:
-    return Work(0, 0, sum(elements(s) for s in params.input_shapes) + elements(params.output_shape))
+def work(params: MulInt) -> Work:
+    return touched(params.element, *params.input_shapes, params.output_shape)
 
 
 OP = Op(
@@ -113,7 +110,7 @@ OP = Op(
     summary="element-wise product, broadcasting, one operand may be constant",
     builtins=("MUL",),
     attrs=Mul,
-    params=MulInt8,
+    params=MulInt,
     operands=2,
     read_tflite=read_tflite,
     write_tflite=write_tflite,
@@ -121,6 +118,7 @@ OP = Op(
     run_float=run_float,
     constraints=CONSTRAINTS,
     quantization=FREE,
+    dtypes=SCALED,
     lower=lower,
     run_int=run_int,
     work=work,

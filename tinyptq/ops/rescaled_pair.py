@@ -11,8 +11,9 @@ from tinyptq.errors import TinyptqError
 from tinyptq.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
 from tinyptq.graph import Array, QParams, Shape
 from tinyptq.ops.activation import Clamp, integer_bounds, tflite_code
-from tinyptq.ops.base import Operand, elements
+from tinyptq.ops.base import Operand
 from tinyptq.ops.broadcast import Loop, all_pairs, loop_nest
+from tinyptq.ops.element import limits, scaled_element, touched
 from tinyptq.program import Work
 
 
@@ -25,6 +26,7 @@ class RescaledPair:
 
     input_shapes: tuple[Shape, Shape]
     output_shape: Shape
+    element: str
     left_shift: int  # fraction bits the inputs gain before they are rescaled
     input_zero_points: tuple[int, int]
     input_multipliers: tuple[int, int]
@@ -48,13 +50,17 @@ class RescaledPair:
     @cached_property
     def rescaled(self) -> tuple[Array, Array]:
         """r0, r1 of every pair of bytes: int64 [256, 1] and [1, 256], at the places broadcast.look_up reads."""
-        first, second = (
-            multiply_by_quantized_multiplier((x - zero_point) << self.left_shift, multiplier, shift)
-            for x, zero_point, multiplier, shift in zip(
-                all_pairs(), self.input_zero_points, self.input_multipliers, self.input_shifts, strict=True
-            )
-        )
-        return first, second
+        return rescale(self, *all_pairs())
+
+
+def rescale(params: RescaledPair, first: Array, second: Array) -> tuple[Array, Array]:
+    """r0, r1 of int64 arrays of integers."""
+    pair = zip((first, second), params.input_zero_points, params.input_multipliers, params.input_shifts, strict=True)
+    r0, r1 = (
+        multiply_by_quantized_multiplier((x - zero_point) << params.left_shift, multiplier, shift)
+        for x, zero_point, multiplier, shift in pair
+    )
+    return r0, r1
 
 
 def lower_pair(
@@ -68,10 +74,12 @@ def lower_pair(
     """reals: what the rescaled inputs and the combination are multiplied by, before they become integers."""
     first, second = (quantize_multiplier(real) for real in input_reals)
     multiplier, shift = quantize_multiplier(output_real)
-    low, high = integer_bounds(activation, output.qparams)
+    name = scaled_element(*inputs, output)
+    low, high = integer_bounds(activation, output.qparams, *limits(name))
     return RescaledPair(
         input_shapes=(inputs[0].shape, inputs[1].shape),
         output_shape=output.shape,
+        element=name,
         left_shift=left_shift,
         input_zero_points=(int(inputs[0].qparams.zero_point[0]), int(inputs[1].qparams.zero_point[0])),
         input_multipliers=(first[0], second[0]),
@@ -86,10 +94,10 @@ def lower_pair(
 
 
 def finish(params: RescaledPair, combined: Array) -> Array:
-    """What follows the combination of both operands: rescale, add the zero point, clamp. int8."""
+    """What follows the combination of both operands: rescale, add the zero point, clamp. int64."""
     scaled = multiply_by_quantized_multiplier(combined, params.output_multiplier, params.output_shift)
     y: Array = np.clip(scaled + params.output_zero_point, params.activation_min, params.activation_max)
-    return y.astype(np.int8)
+    return y
 
 
 def require_finer_inputs(params: RescaledPair, what: str, output: QParams, common: float) -> None:
@@ -103,4 +111,4 @@ def require_finer_inputs(params: RescaledPair, what: str, output: QParams, commo
 
 
 def pair_work(params: RescaledPair) -> Work:
-    return Work(0, 0, sum(elements(s) for s in params.input_shapes) + elements(params.output_shape))
+    return touched(params.element, *params.input_shapes, params.output_shape)

@@ -7,16 +7,16 @@ from functools import cached_property
 
 import numpy as np
 
-from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array, Shape
 from tinyptq.ops.activation import NONE
 from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator
-from tinyptq.ops.broadcast import CONSTRAINTS, look_up
-from tinyptq.ops.rescaled_pair import RescaledPair, finish, lower_pair, pair_work
+from tinyptq.ops.broadcast import CONSTRAINTS, all_pairs, run_pairs
+from tinyptq.ops.element import SCALED, require_reach, scaled_element
+from tinyptq.ops.rescaled_pair import RescaledPair, finish, lower_pair, pair_work, rescale
 from tinyptq.program import Work
 
-LEFT_SHIFT = 7  # the rescaled inputs stay within 255 · 2^7 / 2, their difference within 32640
-MAX_SHIFT = 1  # 32640² · 2 < 2^31
+LEFT_SHIFTS = {"int8": 7, "int16": 0}  # the rescaled inputs stay within 2^14, their difference within 2^15
+LARGEST = {"int8": 32640**2, "int16": 2**30}
 
 
 @dataclass(frozen=True)
@@ -25,23 +25,26 @@ class SquaredDifference:
 
 
 @dataclass(frozen=True, eq=False)
-class SquaredDifferenceInt8:
-    """Both inputs reach the common scale 2·max(s) / 2^7, are subtracted and squared there, and then rescaled."""
+class SquaredDifferenceInt:
+    """Both inputs reach the common scale 2·max(s) / 2^left_shift, the difference is squared there and rescaled."""
 
     pair: RescaledPair
+
+    @property
+    def element(self) -> str:
+        return self.pair.element
 
     @cached_property
     def table(self) -> Array:
         """The output for every pair of inputs, int8 [256, 256]."""
-        first, second = self.pair.rescaled
-        return finish(self.pair, np.square(first - second))
+        return squares(self, *all_pairs()).astype(np.int8)
 
 
 def read_tflite(operator: TfliteOperator) -> SquaredDifference:
     return SquaredDifference()
 
 
-def write_tflite(params: SquaredDifferenceInt8) -> tuple[TfliteCode, ...]:
+def write_tflite(params: SquaredDifferenceInt) -> tuple[TfliteCode, ...]:
     return (TfliteCode("SQUARED_DIFFERENCE", "SquaredDifferenceOptions", version=2),)
 
 
@@ -54,31 +57,32 @@ def run_float(attrs: SquaredDifference, first: Array, second: Array) -> Array:
     return y
 
 
-def lower(
-    attrs: SquaredDifference, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]
-) -> SquaredDifferenceInt8:
-    """Multipliers s_i / (2·max s) and (2·max s)² / (2^14 · s_out), in double.
+def lower(attrs: SquaredDifference, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> SquaredDifferenceInt:
+    """Multipliers s_i / (2·max s) and (2·max s)² / (2^(2 · left_shift) · s_out), in double.
 
     Source: TFLite Micro SquaredDifferencePrepare.
     """
     first, second, output = (float(operand.qparams.scale[0]) for operand in (*inputs, outputs[0]))
+    name = scaled_element(*inputs, *outputs)
+    left_shift = LEFT_SHIFTS[name]
     common = 2.0 * max(first, second)
-    real = common * common / (2.0 ** (2 * LEFT_SHIFT) * output)
-    pair = lower_pair(inputs, outputs[0], LEFT_SHIFT, (first / common, second / common), real, NONE)
-    if pair.output_shift > MAX_SHIFT:
-        raise TinyptqError(
-            "scale-out-of-range",
-            f"the squared difference's scale {output:.3g} is too fine for inputs of scale {common / 2:.3g}",
-            hint="calibrate with data for which this difference is not always zero",
-        )
-    return SquaredDifferenceInt8(pair)
+    real = common * common / (2.0 ** (2 * left_shift) * output)
+    pair = lower_pair(inputs, outputs[0], left_shift, (first / common, second / common), real, NONE)
+    require_reach(LARGEST[name], pair.output_shift, outputs[0].qparams)
+    return SquaredDifferenceInt(pair)
 
 
-def run_int(params: SquaredDifferenceInt8, first: Array, second: Array) -> Array:
-    return look_up(params.table, first, second)
+def squares(params: SquaredDifferenceInt, first: Array, second: Array) -> Array:
+    """The integer specification on int64 arrays of integers; result in the element's range."""
+    first, second = rescale(params.pair, first, second)
+    return finish(params.pair, np.square(first - second))
 
 
-def work(params: SquaredDifferenceInt8) -> Work:
+def run_int(params: SquaredDifferenceInt, first: Array, second: Array) -> Array:
+    return run_pairs(params, squares, first, second)
+
+
+def work(params: SquaredDifferenceInt) -> Work:
     return pair_work(params.pair)
 
 
@@ -87,7 +91,7 @@ OP = Op(
     summary="squared difference, element by element, broadcasting, one operand may be constant",
     builtins=("SQUARED_DIFFERENCE",),
     attrs=SquaredDifference,
-    params=SquaredDifferenceInt8,
+    params=SquaredDifferenceInt,
     operands=2,
     read_tflite=read_tflite,
     write_tflite=write_tflite,
@@ -95,6 +99,7 @@ OP = Op(
     run_float=run_float,
     constraints=CONSTRAINTS,
     quantization=FREE,
+    dtypes=SCALED,
     lower=lower,
     run_int=run_int,
     work=work,

@@ -10,11 +10,12 @@ import numpy as np
 from tinyptq.graph import Array, Shape
 from tinyptq.ops.activation import NONE, Clamp, read_clamp
 from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator
-from tinyptq.ops.broadcast import CONSTRAINTS, look_up
-from tinyptq.ops.rescaled_pair import RescaledPair, finish, lower_pair, pair_work, require_finer_inputs
+from tinyptq.ops.broadcast import CONSTRAINTS, all_pairs, run_pairs
+from tinyptq.ops.element import SCALED, scaled_element
+from tinyptq.ops.rescaled_pair import RescaledPair, finish, lower_pair, pair_work, require_finer_inputs, rescale
 from tinyptq.program import Work
 
-LEFT_SHIFT = 20  # |x − zero_point| < 2^8, so 2^28 at most
+LEFT_SHIFTS = {"int8": 20, "int16": 15}  # as ADD
 
 
 @dataclass(frozen=True)
@@ -25,16 +26,19 @@ class Sub:
 
 
 @dataclass(frozen=True, eq=False)
-class SubInt8:
-    """Both inputs reach the common scale 2·max(s) / 2^20, are subtracted there, and the difference is rescaled."""
+class SubInt:
+    """Both inputs reach the common scale 2·max(s) / 2^left_shift, the difference is taken there and rescaled."""
 
     pair: RescaledPair
+
+    @property
+    def element(self) -> str:
+        return self.pair.element
 
     @cached_property
     def table(self) -> Array:
         """The output for every pair of inputs, int8 [256, 256]."""
-        first, second = self.pair.rescaled
-        return finish(self.pair, first - second)
+        return differences(self, *all_pairs()).astype(np.int8)
 
 
 def read_tflite(operator: TfliteOperator) -> Sub:
@@ -42,7 +46,7 @@ def read_tflite(operator: TfliteOperator) -> Sub:
     return Sub(read_clamp(options.FusedActivationFunction()) if options else NONE)
 
 
-def write_tflite(params: SubInt8) -> tuple[TfliteCode, ...]:
+def write_tflite(params: SubInt) -> tuple[TfliteCode, ...]:
     fields = {"FusedActivationFunction": params.pair.activation_code, "PotScaleInt16": False}
     return (TfliteCode("SUB", "SubOptions", fields, version=2),)
 
@@ -55,21 +59,31 @@ def run_float(attrs: Sub, first: Array, second: Array) -> Array:
     return attrs.activation.apply(first - second)
 
 
-def lower(attrs: Sub, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> SubInt8:
-    """Multipliers s_i / (2·max s) and 2·max s / (2^20 · s_out), in double as ADD's: measured on tflite-micro."""
+def lower(attrs: Sub, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> SubInt:
+    """Multipliers s_i / (2·max s) and 2·max s / (2^left_shift · s_out), in double as ADD's.
+
+    Measured on tflite-micro.
+    """
     first, second, output = (float(operand.qparams.scale[0]) for operand in (*inputs, outputs[0]))
+    left_shift = LEFT_SHIFTS[scaled_element(*inputs, *outputs)]
     common = 2.0 * max(first, second)
     reals = (first / common, second / common)
-    pair = lower_pair(inputs, outputs[0], LEFT_SHIFT, reals, common / (2.0**LEFT_SHIFT * output), attrs.activation)
+    pair = lower_pair(inputs, outputs[0], left_shift, reals, common / (2.0**left_shift * output), attrs.activation)
     require_finer_inputs(pair, "difference", outputs[0].qparams, common)
-    return SubInt8(pair)
+    return SubInt(pair)
 
 
-def run_int(params: SubInt8, first: Array, second: Array) -> Array:
-    return look_up(params.table, first, second)
+def differences(params: SubInt, first: Array, second: Array) -> Array:
+    """The integer specification on int64 arrays of integers; result in the element's range."""
+    first, second = rescale(params.pair, first, second)
+    return finish(params.pair, first - second)
 
 
-def work(params: SubInt8) -> Work:
+def run_int(params: SubInt, first: Array, second: Array) -> Array:
+    return run_pairs(params, differences, first, second)
+
+
+def work(params: SubInt) -> Work:
     return pair_work(params.pair)
 
 
@@ -78,7 +92,7 @@ OP = Op(
     summary="element-wise difference, broadcasting, one operand may be constant",
     builtins=("SUB",),
     attrs=Sub,
-    params=SubInt8,
+    params=SubInt,
     operands=2,
     read_tflite=read_tflite,
     write_tflite=write_tflite,
@@ -86,6 +100,7 @@ OP = Op(
     run_float=run_float,
     constraints=CONSTRAINTS,
     quantization=FREE,
+    dtypes=SCALED,
     lower=lower,
     run_int=run_int,
     work=work,
