@@ -152,7 +152,7 @@ def test_file_follows_the_schema() -> None:
 
 def test_constants_are_aligned() -> None:
     content = write_tflite_model(chain_program(4))
-    for tensor in lay_out(chain_program(4)).tensors:
+    for tensor in lay_out(chain_program(4))[0].tensors:
         if tensor.data is not None and tensor.data.nbytes > 16:
             assert content.index(tensor.data.tobytes()) % 16 == 0
 

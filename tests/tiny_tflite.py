@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import flatbuffers
@@ -16,7 +17,21 @@ TYPES = {
     np.dtype(np.int8): tflite.TensorType.INT8,
     np.dtype(np.int16): tflite.TensorType.INT16,
     np.dtype(np.int32): tflite.TensorType.INT32,
+    np.dtype(np.int64): tflite.TensorType.INT64,
+    np.dtype(np.uint8): tflite.TensorType.UINT8,
+    np.dtype("V1"): tflite.TensorType.RESOURCE,
 }
+Wiring = list[tuple[TfliteCode, list[int], list[int]]]  # operators: what, input and output tensors
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One subgraph of a file; tensors by their index."""
+
+    tensors: list[Tensor]
+    wiring: Wiring
+    inputs: list[int]
+    outputs: list[int]
 
 
 def write_layer(
@@ -98,27 +113,43 @@ def _read_tensor(model: bytes, entry: Any) -> Tensor:
 
 
 def model_bytes(tensors: list[Tensor], wiring: list[Any], inputs: list[int], outputs: list[int]) -> bytes:
+    return parts_bytes([Part(tensors, wiring, inputs, outputs)])
+
+
+def parts_bytes(parts: list[Part]) -> bytes:
+    """A file of several subgraphs; the first is the model."""
     b = flatbuffers.Builder(4096)
+    tensors = [tensor for part in parts for tensor in part.tensors]
     buffers = [_buffer(b, None), *(_buffer(b, t.data) for t in tensors)]
-    entries = [_tensor(b, t, i + 1) for i, t in enumerate(tensors)]
-    operators = [_operator(b, code, i, ins, outs) for i, (code, ins, outs) in enumerate(wiring)]
-    codes = [_operator_code(b, code) for code, _, _ in wiring]
+    subgraphs, first = [], 1
+    all_codes = [code for part in parts for code, _, _ in part.wiring]
+    codes = [_operator_code(b, code) for code in all_codes]
+    for part in parts:
+        subgraphs.append(_subgraph(b, part, first, all_codes))
+        first += len(part.tensors)
+    subgraph_vector = _offsets(b, subgraphs)
+    code_vector, buffer_vector = _offsets(b, codes), _offsets(b, buffers)
+    tflite.ModelStart(b)
+    tflite.ModelAddVersion(b, 3)
+    tflite.ModelAddOperatorCodes(b, code_vector)
+    tflite.ModelAddSubgraphs(b, subgraph_vector)
+    tflite.ModelAddBuffers(b, buffer_vector)
+    b.Finish(tflite.ModelEnd(b), b"TFL3")
+    return bytes(b.Output())
+
+
+def _subgraph(b: Any, part: Part, first_buffer: int, codes: list[TfliteCode]) -> int:
+    entries = [_tensor(b, t, first_buffer + i) for i, t in enumerate(part.tensors)]
+    numbers = {id(code): i for i, code in enumerate(codes)}
+    operators = [_operator(b, code, numbers[id(code)], ins, outs) for code, ins, outs in part.wiring]
     tensor_vector, operator_vector = _offsets(b, entries), _offsets(b, operators)
-    input_vector, output_vector = _ints(b, inputs), _ints(b, outputs)
+    input_vector, output_vector = _ints(b, part.inputs), _ints(b, part.outputs)
     tflite.SubGraphStart(b)
     tflite.SubGraphAddTensors(b, tensor_vector)
     tflite.SubGraphAddInputs(b, input_vector)
     tflite.SubGraphAddOutputs(b, output_vector)
     tflite.SubGraphAddOperators(b, operator_vector)
-    subgraphs = _offsets(b, [tflite.SubGraphEnd(b)])
-    code_vector, buffer_vector = _offsets(b, codes), _offsets(b, buffers)
-    tflite.ModelStart(b)
-    tflite.ModelAddVersion(b, 3)
-    tflite.ModelAddOperatorCodes(b, code_vector)
-    tflite.ModelAddSubgraphs(b, subgraphs)
-    tflite.ModelAddBuffers(b, buffer_vector)
-    b.Finish(tflite.ModelEnd(b), b"TFL3")
-    return bytes(b.Output())
+    return int(tflite.SubGraphEnd(b))
 
 
 def _offsets(b: Any, items: list[int]) -> int:
@@ -181,8 +212,9 @@ def _operator(b: Any, code: TfliteCode, index: int, inputs: list[int], outputs: 
     input_vector, output_vector = _ints(b, inputs), _ints(b, outputs)
     options = None
     if code.options is not None:
+        texts = {f: b.CreateString(v) for f, v in code.fields.items() if isinstance(v, str)}
         getattr(tflite, f"{code.options}Start")(b)
-        for field, value in code.fields.items():
+        for field, value in {**code.fields, **texts}.items():
             getattr(tflite, f"{code.options}Add{field}")(b, value)
         options = getattr(tflite, f"{code.options}End")(b)
     tflite.OperatorStart(b)

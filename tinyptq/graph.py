@@ -65,6 +65,20 @@ class Node:
 
 
 @dataclass(frozen=True, eq=False)
+class Variable:
+    """What a model keeps from one run to the next, beside what operators keep for themselves.
+
+    before: the tensor that holds it when a run begins; after: the one, written by a node, that holds it at the end.
+    initial: what it is before the first run and after a reset, [1, ...], of before's shape and dtype.
+    """
+
+    name: str
+    before: str
+    after: str
+    initial: Array
+
+
+@dataclass(frozen=True, eq=False)
 class Graph:
     name: str
     tensors: Mapping[str, Tensor]
@@ -72,6 +86,17 @@ class Graph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     warnings: tuple[str, ...] = field(default=())
+    variables: tuple[Variable, ...] = ()
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """Tensors that are there when a run begins."""
+        return (*self.inputs, *(variable.before for variable in self.variables))
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """Tensors that must be there, under their names, when a run ends."""
+        return (*self.outputs, *(variable.after for variable in self.variables))
 
     def producer(self, tensor: str) -> Node | None:
         return next((n for n in self.nodes if tensor in n.outputs), None)
@@ -99,7 +124,7 @@ def is_quantized(graph: Graph) -> bool:
 def rebuild(graph: Graph, nodes: tuple[Node, ...], added: tuple[Tensor, ...] = ()) -> Graph:
     """graph with these nodes: tensors nobody names any more are dropped, `added` ones are put in."""
     tensors = {**graph.tensors, **{t.name: t for t in added}}
-    used = {*graph.inputs, *graph.outputs}
+    used = {*graph.given, *graph.wanted}
     for node in nodes:
         used.update(node.inputs, node.outputs)
     return replace(graph, nodes=nodes, tensors={n: t for n, t in tensors.items() if n in used})
@@ -114,7 +139,7 @@ def fresh_name(graph: Graph, stem: str) -> str:
 def check_graph(graph: Graph) -> list[str]:
     """Every broken rule as a sentence; empty when the graph is well formed."""
     errors = []
-    known = {*graph.inputs, *(n for n, t in graph.tensors.items() if t.data is not None)}
+    known = {*graph.given, *(n for n, t in graph.tensors.items() if t.data is not None)}
     for name, tensor in graph.tensors.items():
         if name != tensor.name:
             errors.append(f"tensor '{name}' calls itself '{tensor.name}'")
@@ -132,6 +157,8 @@ def check_graph(graph: Graph) -> list[str]:
                 errors.append(f"{node.source}: writes '{tensor_name}' a second time")
             known.add(tensor_name)
     errors += [f"graph output '{name}' is never written" for name in graph.outputs if name not in known]
+    written = {name for node in graph.nodes for name in node.outputs}
+    errors += [f"variable '{v.name}' is not written by a node" for v in graph.variables if v.after not in written]
     return errors
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tinyptq.errors import TinyptqError
-from tinyptq.graph import Graph, Node, Tensor
+from tinyptq.graph import Graph, Node, Tensor, Variable
 from tinyptq.names import c_identifier
 from tinyptq.ops import BY_NAME
 from tinyptq.ops.base import Operand, folds_constants
 from tinyptq.program import Layer, Program, Value
+from tinyptq.ptq.ranges import quantize_array
 from tinyptq.ptq.recipe import Recipe
 
 
@@ -21,6 +24,7 @@ def lower(graph: Graph, recipe: Recipe, digest: str) -> Program:
         layers=tuple(lower_node(node, values) for node in graph.nodes),
         inputs=graph.inputs,
         outputs=graph.outputs,
+        variables=tuple(lower_variable(variable, values) for variable in graph.variables),
         warnings=(*graph.warnings, *recipe.warnings),
     )
 
@@ -31,6 +35,15 @@ def value_of(tensor: Tensor, recipe: Recipe) -> Value:
         return Value(tensor.name, tensor.shape, constant.values.dtype, constant.qparams, constant.values)
     activation = recipe.activations[tensor.name]
     return Value(tensor.name, tensor.shape, activation.dtype, activation.qparams)
+
+
+def lower_variable(variable: Variable, values: dict[str, Value]) -> Variable:
+    """Floats become integers of the scale in which the variable is read; integers of the file stay."""
+    before = values[variable.before]
+    if variable.initial.dtype == before.dtype:
+        return variable
+    assert before.qparams is not None
+    return replace(variable, initial=quantize_array(variable.initial, before.qparams, before.dtype))
 
 
 def lower_node(node: Node, values: dict[str, Value]) -> Layer:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyptq.graph import Array, QParams, Shape
+from tinyptq.graph import Array, QParams, Shape, Variable
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,10 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """name: a C identifier. digest: sha256 (hex) of the model file's bytes. state: Values kept between runs."""
+    """name: a C identifier. digest: sha256 (hex) of the model file's bytes.
+
+    variables: what is kept between runs beside the states of layers; before and after name Values.
+    """
 
     name: str
     digest: str
@@ -54,7 +57,7 @@ class Program:
     layers: tuple[Layer, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    state: tuple[str, ...] = ()
+    variables: tuple[Variable, ...] = ()
     warnings: tuple[str, ...] = ()
 
 

@@ -69,7 +69,7 @@ def verify_firmware(
     inputs: int8 [n, ...] by name. Differences are reported, not raised.
     """
     total = len(next(iter(inputs.values())))
-    step = total if initial_memory(program) else BATCH  # a model that remembers is run through in one go
+    step = BATCH if initial_memory(program).is_empty else total  # a model that remembers is run through in one go
     parts: list[Comparison] = []
     stack = 0
     progress("verify", 0, total)

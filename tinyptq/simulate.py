@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,7 +11,21 @@ from tinyptq.graph import Array
 from tinyptq.ops import BY_NAME
 from tinyptq.program import Program
 
-Memory = dict[int, Mapping[str, Array]]  # layer index -> {state name: array}
+
+@dataclass
+class Memory:
+    """What a model remembers between two runs. A class because it is a running state.
+
+    layers: layer index -> {state name: array}. variables: value read -> array [1, ...].
+    """
+
+    layers: dict[int, Mapping[str, Array]]
+    variables: dict[str, Array]
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.layers and not self.variables
+
 
 BATCH = 16  # samples computed at a time: bounds the memory, whatever the number of inputs
 
@@ -36,20 +51,43 @@ def simulate_batches(program: Program, inputs: Mapping[str, Array], batch: int =
 
 
 def initial_memory(program: Program) -> Memory:
-    """What the layers of a model remember after a reset: the layers that remember anything, by index."""
+    """What a model remembers after a reset."""
     states = {index: BY_NAME[layer.op].state(layer.params) for index, layer in enumerate(program.layers)}
-    return {index: {name: s.initial for name, s in kept.items()} for index, kept in states.items() if kept}
+    layers: dict[int, Mapping[str, Array]] = {
+        index: {name: s.initial for name, s in kept.items()} for index, kept in states.items() if kept
+    }
+    return Memory(layers, {variable.before: variable.initial for variable in program.variables})
 
 
 def run_batch(program: Program, inputs: Mapping[str, Array], memory: Memory | None = None) -> dict[str, Array]:
-    """Every tensor of consecutive runs. memory: what the layers remember, brought up to date; None: after a reset."""
-    tensors: dict[str, Array] = dict(inputs)
+    """Every tensor of consecutive runs, variables as they were read included.
+
+    memory: what the model remembers, brought up to date; None: after a reset.
+    """
     memory = initial_memory(program) if memory is None else memory
+    if not program.variables:
+        return run_layers(program, inputs, memory)
+    count = len(next(iter(inputs.values())))
+    runs = [run_once(program, {name: x[i : i + 1] for name, x in inputs.items()}, memory) for i in range(count)]
+    return {name: np.concatenate([run[name] for run in runs]) for name in runs[0]}
+
+
+def run_once(program: Program, inputs: Mapping[str, Array], memory: Memory) -> dict[str, Array]:
+    """One run of a program with variables: what it leaves in them is what the next one reads."""
+    tensors = run_layers(program, {**inputs, **memory.variables}, memory)
+    for variable in program.variables:
+        memory.variables[variable.before] = tensors[variable.after].reshape(variable.initial.shape)
+    return tensors
+
+
+def run_layers(program: Program, inputs: Mapping[str, Array], memory: Memory) -> dict[str, Array]:
+    """inputs: every tensor that is there before the first layer."""
+    tensors: dict[str, Array] = dict(inputs)
     for index, layer in enumerate(program.layers):
         op = BY_NAME[layer.op]
         operands = [operand_array(program, tensors, name) for name in layer.inputs]
-        if index in memory and op.run_state is not None:
-            results, memory[index] = op.run_state(layer.params, memory[index], *operands)
+        if index in memory.layers and op.run_state is not None:
+            results, memory.layers[index] = op.run_state(layer.params, memory.layers[index], *operands)
         else:
             results = op.run_int(layer.params, *operands)
         outputs = results if isinstance(results, tuple) else (results,)

@@ -227,8 +227,9 @@ def _check(program: Program) -> None:
         _require(all(extent > 0 for extent in value.shape), f"shape {value.shape}", where)
         _require(value.data is None or _fits(value), "data does not fit the declaration", where)
     constants = {name for name, value in program.values.items() if value.data is not None}
-    known = {*program.inputs, *program.state, *constants}
-    _require(known <= set(program.values), "an input or state tensor does not exist", "program")
+    befores = {variable.before for variable in program.variables}
+    known = {*program.inputs, *befores, *constants}
+    _require(known <= set(program.values), "an input or variable does not exist", "program")
     for index, layer in enumerate(program.layers):
         where = f"program.layers[{index}]"
         _require(known.issuperset(layer.inputs), "reads a tensor nobody wrote", where)
@@ -236,6 +237,13 @@ def _check(program: Program) -> None:
         _require(set(layer.outputs) <= set(program.values), "writes an unknown tensor", where)
         known.update(layer.outputs)
     _require(known.issuperset(program.outputs), "an output is never written", "program")
+    written = {name for layer in program.layers for name in layer.outputs}
+    for variable in program.variables:
+        _require(variable.after in written, "its last value is never written", f"variable '{variable.name:.40}'")
+        before, after = program.values[variable.before], program.values[variable.after]
+        like = Value("", before.shape, before.dtype, None, variable.initial)
+        sizes = before.size_bytes == after.size_bytes and before.dtype == after.dtype
+        _require(sizes and _fits(like), "its values differ in type or size", f"variable '{variable.name:.40}'")
 
 
 def _fits(value: Value) -> bool:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import tflite
 
+from tinyptq.emit.ports import remembers
 from tinyptq.emit.tflite import exported_tensor_indices, write_tflite_model
 from tinyptq.errors import TinyptqError
 from tinyptq.frontend.tflite_tensors import unique
 from tinyptq.graph import Array
-from tinyptq.ops import BY_NAME
 from tinyptq.program import Program
 
 INSTALL = "pip install 'tinyptq[verify]', on Linux x86-64"
@@ -46,8 +46,7 @@ def run_exported(program: Program, model: bytes, inputs: Mapping[str, Array]) ->
     index = exported_tensor_indices(program)
     wanted = [*program.inputs, *(name for layer in program.layers for name in layer.outputs)]
     arrays = [inputs[name] for name in program.inputs]
-    keeps_state = any(BY_NAME[layer.op].state(layer.params) for layer in program.layers)
-    tensors = run_tensors(model, arrays, [index[name] for name in wanted], fresh=not keeps_state)
+    tensors = run_tensors(model, arrays, [index[name] for name in wanted], fresh=not remembers(program))
     return dict(zip(wanted, tensors, strict=True))
 
 
@@ -72,12 +71,13 @@ def run_tensors(model: bytes, inputs: Sequence[Array], wanted: Sequence[int], fr
 
 
 def _activations(graph: Any) -> list[int]:
-    """Tensor indices of the inputs and of every operator's outputs, in order."""
+    """Tensor indices of the inputs and of every operator's outputs, in order; handles of variables hold no numbers."""
     indices = [graph.Inputs(i) for i in range(graph.InputsLength())]
     for position in range(graph.OperatorsLength()):
         operator = graph.Operators(position)
         indices += [operator.Outputs(i) for i in range(operator.OutputsLength())]
-    return list(dict.fromkeys(indices))
+    numbers = (i for i in indices if graph.Tensors(i).Type() != tflite.TensorType.RESOURCE)
+    return list(dict.fromkeys(numbers))
 
 
 def _interpreter(model: bytes) -> Any:

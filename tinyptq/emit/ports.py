@@ -69,8 +69,8 @@ def unread(program: Program, inputs: tuple[Port, ...]) -> tuple[Port, ...]:
 
 
 def remembers(program: Program) -> bool:
-    """Does a layer keep something from one run to the next?"""
-    return any(BY_NAME[layer.op].state(layer.params) for layer in program.layers)
+    """Is something kept from one run to the next?"""
+    return bool(program.variables) or any(BY_NAME[layer.op].state(layer.params) for layer in program.layers)
 
 
 def run_signature(program: Program, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> str:

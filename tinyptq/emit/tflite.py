@@ -1,67 +1,22 @@
 """Program -> int8 .tflite file: the same integers in the format other tools read (TFLM, LiteRT, vela).
 
-Two steps: `lay_out` decides which tensors and operators the file has (tensor k is Value k of the program, the
-rest only the file needs), `serialize` turns them into a flatbuffer. Source: TFLite schema version 3.
+`lay_out` decides which tensors and operators the file has: tensor k is Value k of the program, the rest only the
+file needs. Variables are read before the first layer and assigned behind the last one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
 
-import flatbuffers
 import numpy as np
-import tflite
 
-from tinyptq.graph import Array, QParams, Shape
+from tinyptq.emit.tflite_file import RESOURCE, FileOperator, FilePart, FileTensor, serialize
+from tinyptq.graph import QParams, Variable
 from tinyptq.ops import BY_NAME
 from tinyptq.ops.base import State, TfliteCode, Wire, in_file_order
 from tinyptq.program import Layer, Program
 
-SCHEMA_VERSION = 3
-FILE_IDENTIFIER = b"TFL3"
-DESCRIPTION = "tinyptq"
-BUFFER_ALIGNMENT = 16  # what TFLM's kernels may assume of constants
 ABSENT = -1  # index of an optional operand that is not there
-LAST_OLD_CODE = 127  # deprecated_builtin_code is an int8; later operators hold this value there
-
-TENSOR_TYPES = {
-    np.dtype(np.int8): tflite.TensorType.INT8,
-    np.dtype(np.int16): tflite.TensorType.INT16,
-    np.dtype(np.int32): tflite.TensorType.INT32,
-    np.dtype(np.int64): tflite.TensorType.INT64,
-    np.dtype(np.float32): tflite.TensorType.FLOAT32,
-}
-
-
-@dataclass(frozen=True, eq=False)
-class FileTensor:
-    """A tensor of the file. name: unique, valid UTF-8."""
-
-    name: bytes
-    shape: Shape
-    dtype: np.dtype[Any]
-    qparams: QParams | None
-    data: Array | None = None
-    is_state: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class FileOperator:
-    """inputs, outputs: tensor indices."""
-
-    code: TfliteCode
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class FileModel:
-    tensors: tuple[FileTensor, ...]
-    operators: tuple[FileOperator, ...]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
 
 
 def write_tflite_model(program: Program) -> bytes:
@@ -74,23 +29,69 @@ def exported_tensor_indices(program: Program) -> dict[str, int]:
     return {name: index for index, name in enumerate(program.values)}
 
 
-def lay_out(program: Program) -> FileModel:
-    """Tensors and operators of the file, in order."""
+def lay_out(program: Program) -> tuple[FilePart, ...]:
+    """The model, and behind it what runs once and gives the variables their first values."""
     index = exported_tensor_indices(program)
     tensors = [
-        FileTensor(name.encode(), v.shape, v.dtype, v.qparams, v.data, name in program.state)
+        FileTensor(name.encode(), v.shape, v.dtype, v.qparams, v.data)
         for name, v in zip(unique_names(program.values), program.values.values(), strict=True)
     ]
-    operators: list[FileOperator] = []
+    handles = _handles(program.variables, tensors)
+    operators = _readings(program.variables, handles, index)
     for layer in program.layers:
         operators += _operators_of(layer, index, tensors)
+    operators += [_assignment(h, index[v.after]) for h, v in zip(handles, program.variables, strict=True)]
     names = unique_names(t.name.decode() for t in tensors)
-    return FileModel(
+    model = FilePart(
+        "main",
         tuple(_renamed(t, n) for t, n in zip(tensors, names, strict=True)),
         tuple(operators),
         tuple(index[name] for name in program.inputs),
         tuple(index[name] for name in program.outputs),
     )
+    return (model, _first_values(program.variables)) if program.variables else (model,)
+
+
+def _handles(variables: tuple[Variable, ...], tensors: list[FileTensor]) -> list[int]:
+    """Indices of the variables' handles, appended to tensors."""
+    start = len(tensors)
+    names = unique_names(f"{variable.name}/handle" for variable in variables)
+    tensors += [FileTensor(name.encode(), (), RESOURCE, None) for name in names]
+    return list(range(start, len(tensors)))
+
+
+def _readings(variables: tuple[Variable, ...], handles: list[int], index: Mapping[str, int]) -> list[FileOperator]:
+    """The operators before the first layer."""
+    if not variables:
+        return []
+    once = TfliteCode("CALL_ONCE", "CallOnceOptions", {"InitSubgraphIndex": 1})
+    operators = [FileOperator(once, (), ()), *_namings(variables, handles)]
+    reading = TfliteCode("READ_VARIABLE", "ReadVariableOptions")
+    reads = [FileOperator(reading, (h,), (index[v.before],)) for h, v in zip(handles, variables, strict=True)]
+    return [*operators, *reads]
+
+
+def _namings(variables: tuple[Variable, ...], handles: list[int]) -> list[FileOperator]:
+    """What makes the handles; a shared name is a variable."""
+    shared = unique_names(variable.name for variable in variables)
+    codes = [TfliteCode("VAR_HANDLE", "VarHandleOptions", {"Container": "", "SharedName": name}) for name in shared]
+    return [FileOperator(code, (), (handle,)) for code, handle in zip(codes, handles, strict=True)]
+
+
+def _assignment(handle: int, value: int) -> FileOperator:
+    return FileOperator(TfliteCode("ASSIGN_VARIABLE", "AssignVariableOptions"), (handle, value), ())
+
+
+def _first_values(variables: tuple[Variable, ...]) -> FilePart:
+    """tflite-micro would begin with the zero point unasked; LiteRT reads no variable that was never assigned."""
+    tensors: list[FileTensor] = []
+    handles = _handles(variables, tensors)
+    operators = _namings(variables, handles)
+    for handle, variable in zip(handles, variables, strict=True):
+        operators.append(_assignment(handle, len(tensors)))
+        first = variable.initial
+        tensors.append(FileTensor(f"first{handle}".encode(), first.shape, first.dtype, None, first))
+    return FilePart("first_values", tuple(tensors), tuple(operators))
 
 
 def _operators_of(layer: Layer, index: Mapping[str, int], tensors: list[FileTensor]) -> list[FileOperator]:
@@ -203,139 +204,3 @@ def unique_names(names: Iterable[str]) -> list[str]:
         taken.add(candidate)
         unique.append(candidate)
     return unique
-
-
-def serialize(model: FileModel) -> bytes:
-    """The flatbuffer. Children are written before their parents, as the format demands."""
-    builder = flatbuffers.Builder(1024)
-    codes = _operator_codes(model)
-    constants = [t for t in model.tensors if t.data is not None]
-    buffers = [_buffer(builder, None), *(_buffer(builder, t.data) for t in constants)]
-    buffer_of = {id(t): position for position, t in enumerate(constants, start=1)}
-    tensors = [_tensor(builder, t, buffer_of.get(id(t), 0)) for t in model.tensors]
-    operators = [_operator(builder, o, codes.index(_code_key(o.code))) for o in model.operators]
-    subgraph = _subgraph(builder, model, _offsets(builder, tensors), _offsets(builder, operators))
-    vectors = (
-        _offsets(builder, [_operator_code(builder, *code) for code in codes]),
-        _offsets(builder, [subgraph]),
-        _offsets(builder, buffers),
-    )
-    description = builder.CreateString(DESCRIPTION)
-    tflite.ModelStart(builder)
-    tflite.ModelAddVersion(builder, SCHEMA_VERSION)
-    tflite.ModelAddOperatorCodes(builder, vectors[0])
-    tflite.ModelAddSubgraphs(builder, vectors[1])
-    tflite.ModelAddBuffers(builder, vectors[2])
-    tflite.ModelAddDescription(builder, description)
-    builder.Finish(tflite.ModelEnd(builder), file_identifier=FILE_IDENTIFIER)
-    return bytes(builder.Output())
-
-
-def _code_key(code: TfliteCode) -> tuple[int, int]:
-    return getattr(tflite.BuiltinOperator, code.builtin), code.version
-
-
-def _operator_codes(model: FileModel) -> list[tuple[int, int]]:
-    """(builtin code, version) of every kind of operator, in order of first use."""
-    return list(dict.fromkeys(_code_key(operator.code) for operator in model.operators))
-
-
-def _operator_code(builder: Any, builtin: int, version: int) -> int:
-    tflite.OperatorCodeStart(builder)
-    tflite.OperatorCodeAddDeprecatedBuiltinCode(builder, min(builtin, LAST_OLD_CODE))
-    tflite.OperatorCodeAddVersion(builder, version)
-    tflite.OperatorCodeAddBuiltinCode(builder, builtin)
-    return int(tflite.OperatorCodeEnd(builder))
-
-
-def _buffer(builder: Any, data: Array | None) -> int:
-    """A Buffer table; without data it is the empty one that index 0 must be."""
-    content = _bytes_vector(builder, data) if data is not None else None
-    tflite.BufferStart(builder)
-    if content is not None:
-        tflite.BufferAddData(builder, content)
-    return int(tflite.BufferEnd(builder))
-
-
-def _bytes_vector(builder: Any, data: Array) -> int:
-    """data as a little-endian byte vector whose first byte lies on a multiple of BUFFER_ALIGNMENT."""
-    raw = np.ascontiguousarray(data, data.dtype.newbyteorder("<")).tobytes()
-    builder.StartVector(1, len(raw), BUFFER_ALIGNMENT)
-    builder.head -= len(raw)  # room that StartVector has reserved; byte-wise Prepend would take minutes
-    builder.Bytes[builder.head : builder.head + len(raw)] = raw
-    return int(builder.EndVector())
-
-
-def _tensor(builder: Any, tensor: FileTensor, buffer: int) -> int:
-    name = builder.CreateString(tensor.name)
-    shape = _numbers(builder, tensor.shape, np.int32)
-    quantization = _quantization(builder, tensor.qparams) if tensor.qparams is not None else None
-    tflite.TensorStart(builder)
-    tflite.TensorAddShape(builder, shape)
-    tflite.TensorAddType(builder, TENSOR_TYPES[tensor.dtype])
-    tflite.TensorAddBuffer(builder, buffer)
-    tflite.TensorAddName(builder, name)
-    if quantization is not None:
-        tflite.TensorAddQuantization(builder, quantization)
-    tflite.TensorAddIsVariable(builder, tensor.is_state)
-    tflite.TensorAddHasRank(builder, True)
-    return int(tflite.TensorEnd(builder))
-
-
-def _quantization(builder: Any, qparams: QParams) -> int:
-    scale = _numbers(builder, qparams.scale, np.float32)
-    zero_point = _numbers(builder, qparams.zero_point, np.int64)
-    tflite.QuantizationParametersStart(builder)
-    tflite.QuantizationParametersAddScale(builder, scale)
-    tflite.QuantizationParametersAddZeroPoint(builder, zero_point)
-    tflite.QuantizationParametersAddQuantizedDimension(builder, qparams.axis or 0)
-    return int(tflite.QuantizationParametersEnd(builder))
-
-
-def _operator(builder: Any, operator: FileOperator, code_index: int) -> int:
-    inputs = _numbers(builder, operator.inputs, np.int32)
-    outputs = _numbers(builder, operator.outputs, np.int32)
-    options = _options(builder, operator.code)
-    tflite.OperatorStart(builder)
-    tflite.OperatorAddOpcodeIndex(builder, code_index)
-    tflite.OperatorAddInputs(builder, inputs)
-    tflite.OperatorAddOutputs(builder, outputs)
-    if operator.code.options is not None:
-        tflite.OperatorAddBuiltinOptionsType(builder, getattr(tflite.BuiltinOptions, operator.code.options))
-        tflite.OperatorAddBuiltinOptions(builder, options)
-    return int(tflite.OperatorEnd(builder))
-
-
-def _options(builder: Any, code: TfliteCode) -> int | None:
-    """The options table, its fields set by their schema names."""
-    if code.options is None:
-        return None
-    getattr(tflite, f"{code.options}Start")(builder)
-    for field, value in code.fields.items():
-        getattr(tflite, f"{code.options}Add{field}")(builder, value)
-    return int(getattr(tflite, f"{code.options}End")(builder))
-
-
-def _subgraph(builder: Any, model: FileModel, tensors: int, operators: int) -> int:
-    inputs = _numbers(builder, model.inputs, np.int32)
-    outputs = _numbers(builder, model.outputs, np.int32)
-    name = builder.CreateString("main")
-    tflite.SubGraphStart(builder)
-    tflite.SubGraphAddTensors(builder, tensors)
-    tflite.SubGraphAddInputs(builder, inputs)
-    tflite.SubGraphAddOutputs(builder, outputs)
-    tflite.SubGraphAddOperators(builder, operators)
-    tflite.SubGraphAddName(builder, name)
-    return int(tflite.SubGraphEnd(builder))
-
-
-def _numbers(builder: Any, values: Sequence[int] | Array, dtype: type) -> int:
-    return int(builder.CreateNumpyVector(np.asarray(values, dtype).reshape(-1)))
-
-
-def _offsets(builder: Any, offsets: Sequence[int]) -> int:
-    """A vector of references to tables already written."""
-    builder.StartVector(4, len(offsets), 4)
-    for offset in reversed(offsets):
-        builder.PrependUOffsetTRelative(offset)
-    return int(builder.EndVector())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tinyptq.errors import TinyptqError
 from tinyptq.frontend.flatbuffer import guarded, require
 from tinyptq.frontend.subgraphs import FileOperator, read_subgraphs
 from tinyptq.frontend.tflite_tensors import KEPT, Operands
+from tinyptq.frontend.variables import resolve_variables
 from tinyptq.graph import Graph, Node, Tensor, check_graph, rebuild
 from tinyptq.obstacles import Foreign
 from tinyptq.ops import BY_BUILTIN
@@ -17,12 +19,13 @@ from tinyptq.ops.base import Op, TfliteOperator
 def load_tflite(data: bytes, name: str = "model", where: str | None = None) -> Graph:
     """Graph of the file's first subgraph, as the file has it: no pass has run. where names the file in errors."""
     where = where or name
-    main, *_ = read_subgraphs(data, where)
+    subgraphs = read_subgraphs(data, where)
+    main = subgraphs[0]
     with guarded(where):
         require(len(main.outputs) > 0, "the model has no output")
-    nodes = tuple(read_node(where, item, main.operands) for item in main.operators)
-    tensors = {tensor.name: tensor for tensor in main.operands.tensors}
-    graph = Graph(name, tensors, nodes, names(main.inputs), names(main.outputs))
+        model = resolve_variables(subgraphs)
+    nodes = tuple(read_node(where, item, main.operands, model.refused) for item in model.operators)
+    graph = Graph(name, model.tensors, nodes, names(main.inputs), names(main.outputs), variables=model.variables)
     errors = check_graph(graph)
     if errors:
         raise TinyptqError("bad-tflite", f"damaged model: {'; '.join(errors[:5])}", where=where)
@@ -33,11 +36,11 @@ def names(tensors: tuple[Tensor, ...]) -> tuple[str, ...]:
     return tuple(tensor.name for tensor in tensors)
 
 
-def read_node(where: str, item: FileOperator, operands: Operands) -> Node:
+def read_node(where: str, item: FileOperator, operands: Operands, refused: Mapping[str, str]) -> Node:
     operator, shown, name, source = item.operator, item.shown, item.name, item.source
     with guarded(f"{where}: {source}"):
         op = BY_BUILTIN.get(operator.builtin)
-        reason = refusal(operator, op, operands.oddities)
+        reason = refused.get(source) or refusal(operator, op, operands.oddities)
         if op is None or reason is not None:
             return foreign_node(operator, shown, reason or "no such operator here", name, source)
         return known_node(operator, op, shown, name, source)

@@ -59,7 +59,7 @@ class TfliteCode:
 
     builtin: str
     options: str | None = None
-    fields: Mapping[str, int | float | bool] = field(default_factory=dict)
+    fields: Mapping[str, int | float | bool | str] = field(default_factory=dict)
     operands: tuple[Array | State | None, ...] = ()
     shape: Shape | None = None
     version: int = 1

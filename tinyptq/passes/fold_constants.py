@@ -27,10 +27,10 @@ def fold_constants(graph: Graph) -> Graph:
 
 
 def folded(graph: Graph, node: Node) -> Array | None:
-    """The node's output when it can be known; a graph output keeps its node, for the user to see."""
+    """The node's output when it can be known; outputs of the graph and values of variables keep their node."""
     output = graph.tensors[node.outputs[0]] if len(node.outputs) == 1 else None
     data = [graph.tensors[name].data for name in node.inputs]
-    if output is None or output.name in graph.outputs or isinstance(node.attrs, Foreign):
+    if output is None or output.name in graph.wanted or isinstance(node.attrs, Foreign):
         return None
     operands = [values for values in data if values is not None]
     if not operands or len(operands) < len(data) or np.prod(output.shape) > MAX_ELEMENTS:

@@ -13,9 +13,9 @@ from tinyptq.obstacles import FLOAT32
 
 
 def sole_reader(graph: Graph, tensor: str) -> Node | None:
-    """The one node that reads tensor, once; None when there are more, or when the user sees it."""
+    """The one node that reads tensor, once; None when there are more, or when it outlives the run."""
     readers = graph.consumers(tensor)
-    if len(readers) != 1 or readers[0].inputs.count(tensor) != 1 or tensor in graph.outputs:
+    if len(readers) != 1 or readers[0].inputs.count(tensor) != 1 or tensor in graph.wanted:
         return None
     return readers[0]
 
@@ -32,12 +32,12 @@ def substitute(graph: Graph, changed: Mapping[int, Node | None], added: tuple[Te
 
 
 def bypass(graph: Graph, node: Node) -> Graph | None:
-    """graph without node, whose output equals its first input; None when both names are seen by the user."""
+    """graph without node, whose output equals its first input; None when both names outlive the run."""
     source, result = node.inputs[0], node.outputs[0]
-    if result not in graph.outputs:
+    if result not in graph.wanted:
         return substitute(graph, {id(node): None, **redirect(graph, result, source)})
     producer = graph.producer(source)
-    if producer is None or source in graph.outputs:
+    if producer is None or source in graph.wanted:
         return None
     renamed = replace(producer, outputs=tuple(result if name == source else name for name in producer.outputs))
     shaped = replace(graph.tensors[source], name=result)

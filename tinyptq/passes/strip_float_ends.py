@@ -25,9 +25,18 @@ def strip_float_ends(graph: Graph) -> Graph:
 
 
 def is_entry(graph: Graph, node: Node) -> bool:
-    return node.op == "quantize" and node.inputs[0] in graph.inputs and graph.tensors[node.inputs[0]].dtype == FLOAT32
+    """A variable may not hold an input itself: what it holds is written by a node."""
+    if node.op != "quantize" or node.outputs[0] in graph.wanted:
+        return False
+    return node.inputs[0] in graph.inputs and graph.tensors[node.inputs[0]].dtype == FLOAT32
 
 
 def is_exit(graph: Graph, node: Node) -> bool:
     """Only a model output reads the float it makes."""
-    return node.op == "dequantize" and node.outputs[0] in graph.outputs and not graph.consumers(node.outputs[0])
+    result = node.outputs[0]
+    return node.op == "dequantize" and result in graph.outputs and not is_read(graph, result)
+
+
+def is_read(graph: Graph, tensor: str) -> bool:
+    """By a node, or by the next run."""
+    return bool(graph.consumers(tensor)) or any(variable.after == tensor for variable in graph.variables)

@@ -7,6 +7,8 @@ owner, or that is given memory outside the arena or overlapping its own operands
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from tinyptq.errors import TinyptqError
@@ -21,6 +23,7 @@ FREE = -1
 def check_plan(program: Program, plan: Plan) -> list[str]:
     """Every violation as a sentence; empty when the plan is sound."""
     owners = np.full(plan.arena_size, FREE, np.int64)
+    held = {variable.before: variable.before for variable in program.variables}  # variable -> value in its memory
     identity = {name: number for number, name in enumerate(program.values)}
     errors = slot_errors(program, plan)
     if errors:
@@ -29,15 +32,18 @@ def check_plan(program: Program, plan: Plan) -> list[str]:
         layer = program.layers[step.layer]
         place = f"step {position}, layer {step.layer} {layer.op}"
         errors += [f"{place}: {complaint}" for complaint in read_errors(layer, plan, owners, identity)]
+        errors += [f"{place}: {complaint}" for complaint in variable_errors(layer, plan, held)]
         scratch = plan.scratch.get(step.layer)
         if scratch is not None:
             owners[scratch.offset : scratch.offset + scratch.size] = FREE
         for name in layer.outputs:
             slot = plan.slots.get(name)
+            if name in plan.kept:
+                held[plan.kept[name]] = name
             if slot is not None:
                 owners[slot.offset : slot.offset + slot.size] = identity[name]
         errors += [f"{place}: {complaint}" for complaint in self_overlap_errors(layer, plan, step)]
-    return errors + schedule_errors(program, plan)
+    return errors + last_value_errors(program, plan, owners, identity, held) + schedule_errors(program, plan)
 
 
 def slot_errors(program: Program, plan: Plan) -> list[str]:
@@ -45,7 +51,7 @@ def slot_errors(program: Program, plan: Plan) -> list[str]:
     callers = {*program.inputs, *program.outputs}
     written = [name for layer in program.layers for name in layer.outputs]
     for name in written:
-        if name in callers:
+        if name in callers or name in plan.kept:
             continue
         slot = plan.slots.get(name)
         if slot is None:
@@ -68,6 +74,33 @@ def read_errors(layer: Layer, plan: Plan, owners: Array, identity: dict[str, int
         slot = plan.slots.get(name)
         if slot is not None and not (owners[slot.offset : slot.offset + slot.size] == identity[name]).all():
             errors.append(f"input '{name}' was overwritten or never written")
+    return errors
+
+
+def variable_errors(layer: Layer, plan: Plan, held: Mapping[str, str]) -> list[str]:
+    """What a layer reads from a variable's memory is there, and not what the layer itself writes."""
+    places = {**{before: before for before in held}, **plan.kept}
+    errors = [f"input '{n}' is no longer in its variable" for n in layer.inputs if n in places and held[places[n]] != n]
+    written = {places[name] for name in layer.outputs if name in places}
+    clashes = [name for name in layer.inputs if places.get(name) in written]
+    return errors + [f"input '{name}' lies where an output is written" for name in clashes]
+
+
+def last_value_errors(
+    program: Program, plan: Plan, owners: Array, identity: dict[str, int], held: Mapping[str, str]
+) -> list[str]:
+    """Every variable ends with its last value: in its memory, or intact where it is copied from."""
+    errors = []
+    for variable in program.variables:
+        after = variable.after
+        slot = plan.slots.get(after)
+        intact = slot is not None and (owners[slot.offset : slot.offset + slot.size] == identity[after]).all()
+        if plan.kept.get(after) == variable.before:
+            intact = held[variable.before] == after
+        elif after in plan.kept:
+            intact = held[plan.kept[after]] == after
+        if not intact and after not in program.outputs:
+            errors.append(f"the last value of variable '{variable.name}' is lost")
     return errors
 
 

@@ -43,7 +43,23 @@ def plan_kernels(program: Program, kernels: tuple[Kernel, ...]) -> Plan:
         slots={key: slot for key, slot in slots.items() if slot not in scratch.values()},
         scratch=scratch,
         arena_size=max((align(s.offset + s.size) for s in slots.values()), default=0),
+        kept=kept_values(program),
     )
+
+
+def kept_values(program: Program) -> dict[str, str]:
+    """The last values of variables that can replace the old ones at once: no layer from theirs on reads those.
+
+    A value that is an output too lies with the caller.
+    """
+    writer = {name: index for index, layer in enumerate(program.layers) for name in layer.outputs}
+    reader = {name: index for index, layer in enumerate(program.layers) for name in layer.inputs}
+    kept: dict[str, str] = {}
+    for variable in program.variables:
+        free = reader.get(variable.before, -1) < writer[variable.after]
+        if free and variable.after not in (*program.outputs, *kept):
+            kept[variable.after] = variable.before
+    return kept
 
 
 def whole_layer(program: Program, index: int) -> Step:
@@ -53,15 +69,16 @@ def whole_layer(program: Program, index: int) -> Step:
 
 
 def activation_requests(program: Program) -> tuple[Request, ...]:
-    """One per intermediate tensor; the program's inputs and outputs are the caller's buffers."""
-    callers = {*program.inputs, *program.outputs}
+    """One per intermediate tensor; the program's inputs and outputs are the caller's buffers, variables have memory."""
+    elsewhere = {*program.inputs, *program.outputs, *kept_values(program)}
+    copied_last = {variable.after for variable in program.variables}
     requests = []
     for index, layer in enumerate(program.layers):
         for name in layer.outputs:
-            if name in callers:
+            if name in elsewhere:
                 continue
             readers = [i for i, reader in enumerate(program.layers) if name in reader.inputs]
-            last = max(readers, default=index)
+            last = len(program.layers) - 1 if name in copied_last else max(readers, default=index)
             requests.append(Request(name, program.values[name].size_bytes, index, last))
     return tuple(requests)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tinyptq.kernels.base import Kernel
 
@@ -32,7 +32,8 @@ class Step:
 class Plan:
     """kernels: one per layer. slots: activations. scratch: layer index -> Slot.
 
-    The program's inputs and outputs are the caller's.
+    The program's inputs and outputs are the caller's. kept: value -> the variable (by the value read) in whose memory
+    it is written at once; the last values of other variables are copied there when the run ends.
     """
 
     kernels: tuple[Kernel, ...]
@@ -40,3 +41,4 @@ class Plan:
     slots: Mapping[str, Slot]
     scratch: Mapping[int, Slot]
     arena_size: int
+    kept: Mapping[str, str] = field(default_factory=dict)
