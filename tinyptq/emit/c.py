@@ -144,7 +144,8 @@ def shared_kernels(program: Program, plan: Plan) -> tuple[tuple[KernelText, ...]
 
     per_layer = []
     for layer, kernel in zip(program.layers, plan.kernels, strict=True):
-        parts = {stem: shared(stem, part.template, {"k": part.details}) for stem, part in kernel.parts(layer.params).items()}
+        wanted = kernel.parts(layer.params)
+        parts = {stem: shared(stem, part.template, {"k": part.details}) for stem, part in wanted.items()}
         context = {"p": layer.params, "k": kernel.details(layer.params), "parts": parts}
         per_layer.append(shared(layer.op, kernel.template, context))
     return tuple(texts), tuple(per_layer)
