@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.laws import Case, c_law, file_law, float_law, int_law, parametrize, step_law
+from tests.laws import Case, c_law, file_law, float_law, int_law, parametrize, step_law, widened
 from tests.ops.exhaustive import scales, zero_points
 from tests.ops.refusals import broken
 from tinyptq.errors import TinyptqError
@@ -31,6 +31,7 @@ CASES = (
     Case("size-1", Sum((2,)), ((1, 3, 1, 4),), "nothing to reduce: an axis of one"),
     Case("vector", Sum((1,), True), ((1, 9),), "a single run"),
 )
+WIDE = widened(CASES)
 
 
 @parametrize(CASES)
@@ -38,12 +39,12 @@ def test_float_equals_litert(case: Case) -> None:
     float_law(OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_are_near_the_floats(case: Case) -> None:
     step_law(OP, case)
 
@@ -54,15 +55,15 @@ def test_attributes_survive_a_file(case: Case) -> None:
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(OP, CASES, tmp_path)
+    c_law(OP, (*CASES, *WIDE), tmp_path)
 
 
 def test_on_paper() -> None:
     """((5-1) + (7-1) + (-2-1) + (9-1)) · 0.5/2 = 15/4 = 3.75 -> 4; - 3 = 1."""
     x = Operand((1, 4), QParams.per_tensor(0.5, 1))
-    params = sum.lower(Sum((1,)), (x,), (Operand((1,), QParams.per_tensor(2.0, -3)),))
+    params = OP.lower(Sum((1,)), (x,), (Operand((1,), QParams.per_tensor(2.0, -3)),))
     assert (params.multiplier, params.shift) == (2**30, -1)
-    assert sum.run_int(params, np.array([[5, 7, -2, 9]], np.int8)).tolist() == [1]
+    assert OP.run_int(params, np.array([[5, 7, -2, 9]], np.int8)).tolist() == [1]
 
 
 @settings(deadline=None, max_examples=25)
@@ -93,7 +94,19 @@ def test_ties_equal_tflm(part: int) -> None:
 def test_an_overflow_is_refused() -> None:
     x = Operand((1, 4000), QParams.per_tensor(1.0))
     with pytest.raises(TinyptqError, match="beyond a 32-bit accumulator"):
-        sum.lower(Sum((1,)), (x,), (Operand((1,), QParams.per_tensor(1e-4)),))
+        OP.lower(Sum((1,)), (x,), (Operand((1,), QParams.per_tensor(1e-4)),))
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    scale=scales(1e-6, 1e2),
+    ratio=scales(0.1, 1000.0),
+    shape=st.tuples(st.just(1), st.integers(1, 12), st.integers(1, 12), st.integers(1, 6)),
+    axes=st.sampled_from([(1,), (2,), (3,), (1, 2), (1, 3), (2, 3), (1, 2, 3)]),
+)
+def test_drawn_int16_equals_tflm(scale: float, ratio: float, shape: Shape, axes: tuple[int, ...]) -> None:
+    forced = {0: QParams.per_tensor(scale), "output": QParams.per_tensor(scale * ratio)}
+    int_law(OP, Case("drawn", Sum(axes), (shape,), "drawn", qparams=forced, dtype="int16"))
 
 
 def test_refusals() -> None:

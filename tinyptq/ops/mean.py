@@ -6,12 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyptq.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
-from tinyptq.graph import Array, Shape
-from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator, elements
-from tinyptq.ops.reduce import Loops, few_runs, loops, read_axes, reduced_shape, reduces_no_batch, write_axes
-from tinyptq.ops.requantize import prove_no_overflow
-from tinyptq.program import Work
+from tinyptq.fixedpoint import quantize_multiplier
+from tinyptq.ops.scaled_sum import scaled_sum_op
 
 
 @dataclass(frozen=True)
@@ -20,64 +16,6 @@ class Mean:
 
     axes: tuple[int, ...]
     keep_dims: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class MeanInt8:
-    """y = clamp(MBQM(Σx − count · input_zero_point) + output_zero_point); the multiplier holds 1 / count."""
-
-    input_shape: Shape
-    output_shape: Shape
-    axes: tuple[int, ...]
-    keep_dims: bool
-    count: int  # elements that are averaged
-    input_zero_point: int
-    output_zero_point: int
-    multiplier: int
-    shift: int
-
-    @property
-    def loops(self) -> Loops:
-        return loops(self.input_shape, self.axes)
-
-    @property
-    def bias(self) -> int:
-        """What the sum starts with."""
-        return -self.count * self.input_zero_point
-
-
-def read_tflite(operator: TfliteOperator) -> Mean:
-    return Mean(*read_axes(operator))
-
-
-def write_tflite(params: MeanInt8) -> tuple[TfliteCode, ...]:
-    return write_axes("MEAN", params.axes, params.keep_dims)
-
-
-def infer_shapes(attrs: Mean, x: Shape) -> tuple[Shape, ...]:
-    return (reduced_shape(x, attrs.axes, attrs.keep_dims),)
-
-
-def run_float(attrs: Mean, x: Array) -> Array:
-    return np.asarray(np.mean(x, axis=attrs.axes, keepdims=attrs.keep_dims, dtype=np.float32))
-
-
-def lower(attrs: Mean, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> MeanInt8:
-    x, y = inputs[0], outputs[0]
-    count = elements(tuple(x.shape[axis] for axis in attrs.axes))
-    multiplier, shift = mean_multiplier(float(x.qparams.scale[0]) / float(y.qparams.scale[0]), count)
-    prove_no_overflow(np.array([count * 255]), np.array([shift]))
-    return MeanInt8(
-        input_shape=x.shape,
-        output_shape=y.shape,
-        axes=attrs.axes,
-        keep_dims=attrs.keep_dims,
-        count=count,
-        input_zero_point=int(x.qparams.zero_point[0]),
-        output_zero_point=int(y.qparams.zero_point[0]),
-        multiplier=multiplier,
-        shift=shift,
-    )
 
 
 def mean_multiplier(real: float, count: int) -> tuple[int, int]:
@@ -90,31 +28,4 @@ def mean_multiplier(real: float, count: int) -> tuple[int, int]:
     return (multiplier << widening) // count, shift - widening
 
 
-def run_int(params: MeanInt8, x: Array) -> Array:
-    total = np.asarray(np.sum(x, axis=params.axes, keepdims=params.keep_dims, dtype=np.int64)) + params.bias
-    scaled = multiply_by_quantized_multiplier(total, params.multiplier, params.shift)
-    y: Array = np.clip(scaled + params.output_zero_point, -128, 127)
-    return y.astype(np.int8)
-
-
-def work(params: MeanInt8) -> Work:
-    return Work(0, 0, elements(params.input_shape) + elements(params.output_shape))
-
-
-OP = Op(
-    name="mean",
-    summary="mean over any axes, global average pooling among them",
-    builtins=("MEAN",),
-    attrs=Mean,
-    params=MeanInt8,
-    operands=1,
-    read_tflite=read_tflite,
-    write_tflite=write_tflite,
-    infer_shapes=infer_shapes,
-    run_float=run_float,
-    constraints=(reduces_no_batch, few_runs),
-    quantization=FREE,
-    lower=lower,
-    run_int=run_int,
-    work=work,
-)
+OP = scaled_sum_op("mean", "mean over any axes, global average pooling among them", Mean, np.mean, mean_multiplier)
