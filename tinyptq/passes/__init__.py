@@ -51,6 +51,7 @@ PASSES: tuple[Pass, ...] = (
 INTEGER_PASSES: tuple[Pass, ...] = (
     drop_dead,
     strip_float_ends,
+    fold_space_to_batch,
     rescale_inputs,
     drop_dead,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
-from tinyptq.graph import Graph, Node, Tensor, fresh_name
+from tinyptq.graph import Graph, Node, fresh_name
 from tinyptq.ops.batches import Blocks
 from tinyptq.ops.conv_2d import Conv2D
 from tinyptq.ops.depthwise_conv_2d import DepthwiseConv2D
@@ -17,7 +17,8 @@ def fold_space_to_batch(graph: Graph) -> Graph:
     """Before: x → space_to_batch_nd → [reshape] → convolution, no padding or stride → [reshape] → batch_to_space_nd.
     After: x → [reshape] → convolution dilated by the block, padding less cropping as its own → [reshape].
 
-    The reshapes are those around a Conv1D: [b, w, c] to [b, 1, w, c] or [b, w, 1, c] and back.
+    The reshapes are those around a Conv1D: [b, w, c] to [b, 1, w, c] or [b, w, 1, c] and back. In a quantized model
+    both are exact: what is padded is the zero point, which a convolution's own padding means too.
     """
     for output in [node.outputs[0] for node in graph.nodes if node.op == "batch_to_space_nd"]:
         last = graph.producer(output)
@@ -32,6 +33,8 @@ def folded(graph: Graph, last: Node) -> Graph | None:
         return None
     first, widen, convolution, narrow = chain
     source, result = graph.tensors[first.inputs[0]], graph.tensors[last.outputs[0]]
+    if not (moves_only(graph, first) and moves_only(graph, last)):
+        return None
     rows = 0
     if widen is not None:  # which axis of the image the sequence became
         shape = graph.tensors[widen.outputs[0]].shape
@@ -48,6 +51,12 @@ def folded(graph: Graph, last: Node) -> Graph | None:
     return as_image(graph, (first, widen, convolution, narrow, last), attrs, rows)
 
 
+def moves_only(graph: Graph, node: Node) -> bool:
+    """Floats, or integers of one quantization on both sides."""
+    source, result = (graph.tensors[name].qparams for name in (node.inputs[0], node.outputs[0]))
+    return source is result is None or (source is not None and result is not None and source.same_as(result))
+
+
 def as_image(graph: Graph, chain: tuple[Node, ...], attrs: Conv2D | DepthwiseConv2D, rows: int) -> Graph:
     """The convolution between a reshape of the whole sequence to an image and one back."""
     first, widen, convolution, narrow, last = chain
@@ -56,7 +65,7 @@ def as_image(graph: Graph, chain: tuple[Node, ...], attrs: Conv2D | DepthwiseCon
     for stem, tensor in (("image", source), ("convolved", result)):
         _, steps, channels = tensor.shape
         shape = (1, 1, steps, channels) if rows else (1, steps, 1, channels)
-        images.append(Tensor(fresh_name(graph, f"{convolution.name}_{stem}"), shape, tensor.dtype))
+        images.append(replace(tensor, name=fresh_name(graph, f"{convolution.name}_{stem}"), shape=shape))
     names = images[0].name, images[1].name
     opened = replace(widen, inputs=(source.name,), outputs=names[:1], attrs=Reshape(images[0].shape))
     whole = replace(convolution, inputs=(names[0], *convolution.inputs[1:]), outputs=names[1:], attrs=attrs)
