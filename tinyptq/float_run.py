@@ -21,9 +21,39 @@ def run_float(
     return {name: array for name, array in iterate_float(graph, inputs) if keep(name)}
 
 
-def iterate_float(graph: Graph, inputs: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
-    """(name, array) of every run-time tensor as it is computed; each is dropped after its last reader."""
+def first_values(graph: Graph) -> dict[str, Array]:
+    """What the variables hold before the first run, by the tensor they are read as."""
+    return {variable.before: variable.initial for variable in graph.variables}
+
+
+def iterate_float(
+    graph: Graph, inputs: Mapping[str, Array], memory: dict[str, Array] | None = None
+) -> Iterator[tuple[str, Array]]:
+    """(name, array) of every run-time tensor as it is computed; each is dropped after its last reader.
+
+    Samples of a graph with variables are consecutive runs. memory: what these hold before the first one, brought up
+    to date; None: their first values.
+    """
     live = checked(graph, inputs)
+    if not graph.variables:
+        yield from iterate_nodes(graph, live)
+        return
+    memory = first_values(graph) if memory is None else memory
+    count = len(next(iter(live.values())))
+    runs = [run_once(graph, {name: x[i : i + 1] for name, x in live.items()}, memory) for i in range(count)]
+    yield from ((name, np.concatenate([run[name] for run in runs])) for name in runs[0])
+
+
+def run_once(graph: Graph, sample: Mapping[str, Array], memory: dict[str, Array]) -> dict[str, Array]:
+    """Every run-time tensor of one run, whose last values the variables take."""
+    tensors = dict(iterate_nodes(graph, {**sample, **memory}))
+    for variable in graph.variables:
+        memory[variable.before] = tensors[variable.after].reshape(variable.initial.shape)
+    return tensors
+
+
+def iterate_nodes(graph: Graph, live: dict[str, Array]) -> Iterator[tuple[str, Array]]:
+    """live: the tensors that are there when a run begins."""
     yield from live.items()
     last_reader = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
     for index, node in enumerate(graph.nodes):

@@ -5,7 +5,8 @@ Graph 0 is the model. WHILE names its condition and body by number, CALL_ONCE wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tinyptq.frontend.flatbuffer import (
@@ -18,7 +19,7 @@ from tinyptq.frontend.flatbuffer import (
     require,
     vector,
 )
-from tinyptq.frontend.tflite_tensors import Operands, read_tensors
+from tinyptq.frontend.tflite_tensors import KEPT, Operands, read_tensors
 from tinyptq.graph import Tensor
 from tinyptq.ops.base import TfliteOperator
 
@@ -66,7 +67,15 @@ def read_subgraph(data: bytes, model: Any, index: int, where: str) -> Subgraph:
         outputs = pick(operands, vector(table.OutputsAsNumpy(), MAX_OPERANDS, "outputs"))
         count = bounded(table.OperatorsLength(), MAX_OPERATORS, "operators")
     operators = tuple(read_operator(place, model, table, position, operands) for position in count)
-    return Subgraph(operands, inputs, outputs, operators)
+    oddities = {**operands.oddities, **shared_states(operands, operators)}
+    return Subgraph(replace(operands, oddities=oddities), inputs, outputs, operators)
+
+
+def shared_states(operands: Operands, operators: tuple[FileOperator, ...]) -> dict[str, str]:
+    """{tensor: what is odd about it} of states that are named twice: who writes when would decide what they hold."""
+    named = [tensor.name for item in operators for tensor in item.operator.inputs if tensor is not None]
+    counts = Counter(name for name in named if operands.oddities.get(name) == KEPT)
+    return {name: f"{KEPT}, shared by {count} operands" for name, count in counts.items() if count > 1}
 
 
 def read_operator(place: str, model: Any, subgraph: Any, index: int, operands: Operands) -> FileOperator:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
+from math import prod
 
 from tinyptq.frontend.flatbuffer import require, text
 from tinyptq.frontend.subgraphs import FileOperator, Subgraph
@@ -19,6 +18,7 @@ Key = tuple[str, str]  # container and shared name: one variable, whatever the n
 HANDLE, READ, ASSIGN, ONCE = "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE"
 BRANCHES = ("WHILE", "IF", "CALL")  # operators that run other subgraphs
 MAX_NAME = 1 << 14
+MAX_STATE_BYTES = 1 << 26
 UNKNOWN_HANDLE = "uses a handle that no VAR_HANDLE of its own subgraph makes"
 
 
@@ -42,8 +42,18 @@ def read_facts(subgraphs: tuple[Subgraph, ...]) -> Facts:
     initial, refusal = first_values(subgraphs)
     refusal = refusal or elsewhere(subgraphs) or unknown_handles(main, keys)
     uses = accesses(main, keys)
+    refusal = refusal or too_large(uses)
     complaints = {key: refusal or complaint(main, key, uses[key], initial.get(key)) for key in uses}
     return Facts(keys, uses, initial, complaints)
+
+
+def too_large(uses: Mapping[Key, Uses]) -> str | None:
+    size = sum(size_bytes(found[0][1]) for found in uses.values() if found)
+    return f"the variables hold {size} bytes, beyond any microcontroller" if size > MAX_STATE_BYTES else None
+
+
+def size_bytes(tensor: Tensor) -> int:
+    return prod(tensor.shape) * tensor.dtype.itemsize
 
 
 def spelled(key: Key) -> str:
@@ -107,7 +117,7 @@ def complaint(main: Subgraph, key: Key, uses: Uses, initial: Tensor | None) -> s
     kinds = [("is read" if builtin == READ else "is assigned", tensor) for builtin, tensor in uses]
     kinds += [("begins", initial)] if initial is not None else []
     words = dict.fromkeys(f"{how} as {tensor.dtype} {list(tensor.shape)}" for how, tensor in kinds)
-    sizes = {(tensor.dtype, int(np.prod(tensor.shape, dtype=np.int64))) for _, tensor in kinds}
+    sizes = {(tensor.dtype, prod(tensor.shape)) for _, tensor in kinds}
     return f"{name} {' and '.join(words)}" if len(sizes) > 1 else None
 
 

@@ -15,7 +15,7 @@ CONVERTERS = ("quantize", "dequantize")
 def strip_quantize(graph: Graph) -> Graph:
     """Before: int8 input → DEQUANTIZE → float operators → QUANTIZE → int8 output, or QUANTIZE → DEQUANTIZE inside.
     After: the integer tensors between converters are float32, and the converters do nothing (the next pass
-    drops them). Integer tensors that a computing operator touches stay: such a model is already quantized.
+    drops them). Integer tensors of a computing operator or a variable stay: such a model is already quantized.
     """
     touched = {
         name
@@ -23,6 +23,7 @@ def strip_quantize(graph: Graph) -> Graph:
         if node.op not in CONVERTERS or isinstance(node.attrs, Foreign)
         for name in (*node.inputs, *node.outputs)
     }
+    touched |= {name for variable in graph.variables for name in (variable.before, variable.after)}
     converted = {name for node in graph.nodes if node.op in CONVERTERS for name in (*node.inputs, *node.outputs)}
     disguised = sorted(name for name in converted - touched if is_disguised(graph.tensors[name]))
     warnings = tuple(end_warning(graph.tensors[n]) for n in (*graph.inputs, *graph.outputs) if n in disguised)

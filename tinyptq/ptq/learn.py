@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinyptq.float_run import run_float
+from tinyptq.float_run import first_values, iterate_float
 from tinyptq.graph import Array, Graph, Node, is_quantized
 from tinyptq.ops import BY_NAME
 from tinyptq.ptq.calibration import CalibrationSet, batches
@@ -19,8 +19,9 @@ def learn_attributes(graph: Graph, calibration: CalibrationSet) -> Graph:
     if not students or is_quantized(graph):
         return graph
     wanted = {node.inputs[0] for node in students.values()}
+    memory = first_values(graph)
     for batch in batches(calibration):
-        arrays = run_float(graph, batch, keep=wanted.__contains__)
+        arrays = {name: x for name, x in iterate_float(graph, batch, memory) if name in wanted}
         students = {name: taught(graph, node, arrays[node.inputs[0]]) for name, node in students.items()}
     return replace(graph, nodes=tuple(students.get(node.name, node) for node in graph.nodes))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tinyptq.float_run import iterate_float
+from tinyptq.float_run import first_values, iterate_float
 from tinyptq.graph import Graph, Node, QParams
 from tinyptq.ops import BY_NAME
 from tinyptq.ops.base import FREE, INT8, SAME
@@ -34,9 +34,9 @@ def observe(
     names = [name for name in graph.tensors if not graph.is_constant(name)]
     observers: dict[str, Observer] = {name: make_observer(observer) for name in names}
     observers.update({name: MinMax() for name in graph.inputs})
-    done = 0
+    done, memory = 0, first_values(graph)  # the whole set is one sequence
     for batch in batches(calibration):
-        for name, values in iterate_float(graph, batch):
+        for name, values in iterate_float(graph, batch, memory):
             observers[name].observe(values)
         done += len(next(iter(batch.values())))
         progress("calibrate", done, calibration.count)
@@ -44,7 +44,9 @@ def observe(
 
 
 def tied_groups(graph: Graph) -> dict[str, str]:
-    """tensor -> representative of the set that must share scale and zero point (operators marked SAME)."""
+    """tensor -> representative of the set that must share scale and zero point: at operators marked SAME, and
+    what a variable is read as and what it is left as.
+    """
     leader = {name: name for name in graph.tensors}
 
     def find(name: str) -> str:
@@ -52,11 +54,11 @@ def tied_groups(graph: Graph) -> dict[str, str]:
             name = leader[name]
         return name
 
-    for node in graph.nodes:
-        if BY_NAME[node.op].quantization == SAME:
-            first, *others = (find(name) for name in (*node.inputs, *node.outputs))
-            for other in others:
-                leader[other] = first
+    shared = [(*node.inputs, *node.outputs) for node in graph.nodes if BY_NAME[node.op].quantization == SAME]
+    for names in (*shared, *((variable.before, variable.after) for variable in graph.variables)):
+        first, *others = (find(name) for name in names)
+        for other in others:
+            leader[other] = first
     return {name: find(name) for name in graph.tensors}
 
 

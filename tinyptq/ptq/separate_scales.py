@@ -37,8 +37,18 @@ def separate_scales(graph: Graph) -> Graph:
 
 
 def dictated_tensors(graph: Graph) -> set[str]:
-    """Outputs of fixed-scale operators, and what single-input SAME operators pass on from them."""
+    """Outputs of fixed-scale operators, and what single-input SAME operators and variables pass on from them."""
     dictated: set[str] = set()
+    while True:
+        dictated |= passed_on(graph, dictated)
+        read = {variable.before for variable in graph.variables if variable.after in dictated}
+        if read <= dictated:
+            return dictated
+        dictated |= read
+
+
+def passed_on(graph: Graph, known: set[str]) -> set[str]:
+    dictated = set(known)
     for node in graph.nodes:
         quantization = BY_NAME[node.op].quantization
         passes_on = quantization == SAME and len(node.inputs) == 1 and node.inputs[0] in dictated
