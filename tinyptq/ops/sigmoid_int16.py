@@ -57,7 +57,11 @@ def interpolate(magnitude: Array, bits: int, saturated: int) -> Array:
 
 def sigmoid(x: Array, power: int = -12) -> Array:
     """sigmoid(x · 2^power) · 2^15, int64 in [0, 32767]. x: integers in int16 range."""
-    stretched = stretch(x, power)
+    return sigmoid_at(stretch(x, power))
+
+
+def sigmoid_at(stretched: Array) -> Array:
+    """sigmoid · 2^15 of what `stretch` makes of a number."""
     half = 1 << 9
     value = interpolate(np.abs(stretched), 9, 0x7FFF << 10)
     rounded: Array = np.where(stretched >= 0, value + half, (1 << 25) - value + half - 1) >> 10
@@ -66,7 +70,11 @@ def sigmoid(x: Array, power: int = -12) -> Array:
 
 def tanh(x: Array, power: int = -12) -> Array:
     """tanh(x · 2^power) · 2^15, int64 in int16 range. x: integers in int16 range."""
-    stretched = stretch(x, power)
+    return tanh_at(stretch(x, power))
+
+
+def tanh_at(stretched: Array) -> Array:
+    """tanh · 2^15 of what `stretch` makes of a number."""
     value = interpolate(np.abs(stretched), 8, 0xFFFF << 8) - (1 << 23)
     rounded: Array = np.where(stretched >= 0, value + (1 << 7), (1 << 7) - 1 - value) >> 8
     return rounded
