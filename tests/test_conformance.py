@@ -8,22 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 
-from tests.conformance import CLAIMS, DRAWS, trials
+from tests.conformance import CLAIMS, DRAWS, each_drawn, fixed
 from tests.conformance.authority import authority
-from tests.conformance.together import on_host
+from tests.conformance.together import on_board, on_host
 from tests.conformance.trial import Trial
+from tests.firmware_fixture import require_tools
+from tinyptq.board import load_board
 from tinyptq.ops import OPS
 
-EXAMPLES = 25
-COMPILED = 6
-SETTINGS = settings(
-    max_examples=EXAMPLES,
-    derandomize=True,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
-)
+EXAMPLES, COMPILED = 30, 8
+PER_BOARD = 2
 
 
 def test_no_operator_is_left_out() -> None:
@@ -35,12 +30,22 @@ def test_every_byte(name: str, dtype: str, tmp_path: Path) -> None:
     pytest.importorskip("tflite_micro")
     drawn: list[Trial] = []
 
-    @SETTINGS
-    @given(trials(name, dtype))
     def agrees(trial: Trial) -> None:
         drawn.append(trial)
         assert authority(name, dtype).judge(trial) == 0
 
-    agrees()
+    each_drawn(name, dtype, EXAMPLES, agrees)
     comparison = on_host(drawn[-COMPILED:], tmp_path)
     assert comparison.equal, "\n".join(map(str, comparison.mismatches))
+
+
+@pytest.mark.parametrize("blocks", [False, True], ids=["whole", "blocks"])
+@pytest.mark.parametrize("name", ["cortex-m55", "cortex-m4", "cortex-m0", "riscv32"])
+def test_every_operator_on_every_isa(name: str, blocks: bool, tmp_path: Path) -> None:
+    """Two drawn cases of each operator and type in one firmware, traced layer by layer."""
+    board = load_board(name)
+    require_tools(board)
+    chosen = [trial for claim in CLAIMS for trial in fixed(*claim, PER_BOARD)]
+    comparison = on_board(chosen, board, tmp_path, blocks)
+    assert comparison.equal, "\n".join(map(str, comparison.mismatches))
+    assert comparison.layers >= PER_BOARD * len(CLAIMS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import reject
+from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
 
 from tests.conformance import elements, folded, moves, recurrent, sums
@@ -40,3 +40,32 @@ def trials(draw: Any, name: str, dtype: str) -> Trial:
         if error.reference not in REFUSALS:
             raise
         reject()
+
+
+def each_drawn(name: str, dtype: str, count: int, body: Callable[[Trial], None]) -> None:
+    """body on `count` trials, always the same ones; the first one it raises for is made as simple as possible."""
+
+    @examples(count, Phase.shrink)
+    @given(trials(name, dtype))
+    def run(trial: Trial) -> None:
+        body(trial)
+
+    run()
+
+
+def fixed(name: str, dtype: str, count: int, among: int = 12) -> list[Trial]:
+    """The `count` trials with most integers among the first ones drawn."""
+    drawn: list[Trial] = []
+    each_drawn(name, dtype, among, drawn.append)
+    return sorted(drawn, key=lambda trial: -sum(array.size for array in trial.inputs.values()))[:count]
+
+
+def examples(count: int, *phases: Phase) -> settings:
+    return settings(
+        max_examples=count,
+        phases=(Phase.generate, *phases),
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )

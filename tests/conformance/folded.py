@@ -87,7 +87,7 @@ def dilated(draw: Draw, dtype: str) -> Trial:
     depth, channels = draw(st.integers(1, 3)), draw(st.integers(1, 4))
 
     x = activation(draw, (1, *size, depth), dtype, 1e-4, 10.0)
-    weight = weights(draw, (channels, *kernel, depth), 0, dtype)
+    weight = weights(draw, (channels, *kernel, depth), 0)
     reach = 100.0 * float(x.qparams.scale[0]) * float(weight.qparams.scale.max()) * (prod(kernel) * depth) ** 0.5
     chain = Chain(x, weight, bias(draw, x, weight, channels), scaled(draw, dtype, reach, 0.1), block, cropped)
     ours, _ = chain.file([0, 0], [0, 0], before, after)

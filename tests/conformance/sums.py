@@ -45,6 +45,7 @@ from tinyptq.ops.sum import Sum
 from tinyptq.ops.transpose_conv import TransposeConv, cropping
 
 ROW_RANKS = (2, 3, 4)
+LIKELY = 100.0  # a random sum of products of full-range integers, in products of the scales and output's range
 LONGEST_ROW = 300  # of equal exponentials tflite-micro's softmax holds 511
 
 
@@ -84,7 +85,7 @@ def pool(make: Callable[..., object], draw: Draw, dtype: str) -> Single:
     return Single(make(window(draw, x.shape[1:3], False), clamp(draw)), (x,), seed=draw(seeds))
 
 
-def weights(draw: Draw, size: Shape, axis: int, dtype: str) -> Operand:
+def weights(draw: Draw, size: Shape, axis: int) -> Operand:
     """int8 weights, one scale or one per output channel; the lowest, -128, is outside of the specification."""
     count = size[axis] if draw(st.booleans()) else 1
     scale = draw(scales(1e-5, 1.0))
@@ -108,11 +109,8 @@ def weighted(draw: Draw, attrs: object, x: Operand, weight: Operand, channels: i
     operands = [x, weight]
     if draw(st.booleans()):
         operands.append(bias(draw, x, weight, channels))
-    reach = LIKELY[str(x.dtype)] * float(x.qparams.scale[0]) * float(weight.qparams.scale.max()) * per_output**0.5
+    reach = LIKELY * float(x.qparams.scale[0]) * float(weight.qparams.scale.max()) * per_output**0.5
     return Single(attrs, tuple(operands), scaled(draw, str(x.dtype), reach, 0.1, 30.0), seed=draw(seeds))
-
-
-LIKELY = {"int8": 100.0, "int16": 100.0}  # steps of output, per product of typical integers
 
 
 def conv_2d(draw: Draw, dtype: str) -> Single:
@@ -120,7 +118,7 @@ def conv_2d(draw: Draw, dtype: str) -> Single:
     slide, depth = window(draw, x.shape[1:3], True), x.shape[3]
     groups = draw(st.sampled_from([g for g in range(1, depth + 1) if depth % g == 0]))
     channels = groups * draw(st.integers(1, 8 if groups == 1 else 2))
-    weight = weights(draw, (channels, *slide.kernel, depth // groups), 0, dtype)
+    weight = weights(draw, (channels, *slide.kernel, depth // groups), 0)
     return weighted(draw, Conv2D(slide, clamp(draw)), x, weight, channels, prod(slide.kernel) * depth // groups)
 
 
@@ -128,7 +126,7 @@ def depthwise_conv_2d(draw: Draw, dtype: str) -> Single:
     x = activation(draw, shape(draw, (4,)), dtype, 1e-5, 1e2)
     slide, multiplier = window(draw, x.shape[1:3], True), draw(st.integers(1, 3))
     channels = x.shape[3] * multiplier
-    weight = weights(draw, (1, *slide.kernel, channels), 3, dtype)
+    weight = weights(draw, (1, *slide.kernel, channels), 3)
     return weighted(draw, DepthwiseConv2D(slide, multiplier, clamp(draw)), x, weight, channels, prod(slide.kernel))
 
 
@@ -140,7 +138,7 @@ def transpose_conv(draw: Draw, dtype: str) -> Single:
     over = [0 if padding == "same" else max(k - s, 0) for k, s in zip(kernel, stride, strict=True)]
     size = x.shape[1] * stride[0] + over[0], x.shape[2] * stride[1] + over[1]
     attrs = TransposeConv(stride, cropping(padding, size, kernel, stride), size, clamp(draw))
-    weight = weights(draw, (channels, *kernel, x.shape[3]), 0, dtype)
+    weight = weights(draw, (channels, *kernel, x.shape[3]), 0)
     return weighted(draw, attrs, x, weight, channels, prod(kernel) * x.shape[3])
 
 
@@ -151,7 +149,7 @@ def fully_connected(draw: Draw, dtype: str) -> Single:
     keep, channels = draw(st.booleans()), draw(st.integers(1, 12))
     x = activation(draw, size, dtype, 1e-5, 1e2)
     depth = size[-1] if keep else prod(size)
-    weight = weights(draw, (channels, depth), 0, dtype)
+    weight = weights(draw, (channels, depth), 0)
     return weighted(draw, FullyConnected(clamp(draw), keep), x, weight, channels, depth)
 
 

@@ -17,6 +17,8 @@ from tinyptq.prove import Firmware, verify_firmware
 from tinyptq.simulate import simulate
 from tinyptq.verify import Comparison, checkpoints, compare
 
+STACK_BYTES = 16 << 10  # every input and output is an argument of the run function
+
 
 def together(trials: Sequence[Trial]) -> tuple[Program, dict[str, Array]]:
     """(the program of them all, its inputs): names get the trial's number in front."""
@@ -48,6 +50,7 @@ def on_host(trials: Sequence[Trial], folder: Path) -> Comparison:
 
 def on_board(trials: Sequence[Trial], board: Board, folder: Path, blocks: bool = False) -> Comparison:
     """The firmware of a board in its emulator. blocks: layers that can compute a few rows at a time."""
+    board = replace(board, stack_bytes=STACK_BYTES)
     program, inputs = together(trials)
     memory = plan(program, board)
     memory = in_row_blocks(program, memory) if blocks else memory
