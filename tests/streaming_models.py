@@ -12,8 +12,13 @@ from tinyptq.graph import Array, QParams, Shape, Tensor
 from tinyptq.ops.base import TfliteCode
 
 RESOURCE = np.dtype("V1")
-NO_ACTIVATION = 0
+NO_ACTIVATION, RELU = 0, 1
 VALID = 1
+OPTIONS = {
+    "CONV_2D": "Conv2DOptions",
+    "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+    "FULLY_CONNECTED": "FullyConnectedOptions",
+}
 
 
 @dataclass
@@ -46,6 +51,22 @@ class Draft:
         result = self.tensor(name, shape, **changes)
         self.emit(builtin, [source], [result])
         return result
+
+    def reshape(self, source: int, name: str, shape: Shape) -> int:
+        target = self.tensor(f"{name}_shape", (len(shape),), np.array(shape, np.int32))
+        result = self.tensor(name, shape)
+        self.emit("RESHAPE", [source, target], [result])
+        return result
+
+    def halves(self, source: int, name: str) -> list[int]:
+        """The channels in two parts of equal size."""
+        shape = self.tensors[source].shape
+        half = shape[-1] // 2
+        sizes = self.tensor(f"{name}_sizes", (2,), np.array([half, half], np.int32))
+        axis = self.tensor(f"{name}_axis", (), np.array(len(shape) - 1, np.int32))
+        results = [self.tensor(f"{name}_half{i}", (*shape[:-1], half)) for i in range(2)]
+        self.emit("SPLIT_V", [source, sizes, axis], results, "SplitVOptions", NumSplits=2)
+        return results
 
     def handle(self, shared_name: str, container: str | None = None) -> int:
         named = {"SharedName": shared_name, **({} if container is None else {"Container": container})}
@@ -89,22 +110,46 @@ class Draft:
         self.emit("STRIDED_SLICE", [source, *operands], [result], "StridedSliceOptions", **masks)
         return result
 
-    def conv(self, source: int, weights: Array, bias: Array, name: str, scale: float, output: QParams) -> int:
-        """VALID convolution of [1, rows, 1, c] with int8 [out, rows, 1, c]."""
-        shape = self.tensors[source].shape
-        own = self.tensors[source].qparams
+    def weighted(self, source: int, name: str, shapes: tuple[Shape, Shape], builtin: str, **fields: Any) -> int:
+        """A layer with random int8 weights of shapes[0], a bias, a scale per output channel; shapes[1]: its output."""
+        rng = np.random.default_rng(len(self.tensors))
+        own, (shape, result) = self.tensors[source].qparams, shapes
         assert own is not None
-        zeros = np.zeros(len(weights), np.int32)
-        scales = QParams(np.full(len(weights), scale, np.float32), zeros, 0)
-        biases = QParams(np.full(len(weights), scale * float(own.scale[0]), np.float32), zeros, 0)
+        axis = shape.index(result[-1], -1 if builtin == "DEPTHWISE_CONV_2D" else 0)
+        scale = (rng.uniform(0.5, 1.0, result[-1]) / 40 / np.sqrt(np.prod(shape) / result[-1])).astype(np.float32)
+        zeros = np.zeros(len(scale), np.int32)
+        weights = rng.integers(-127, 128, shape).astype(np.int8)
+        bias = rng.integers(-500, 500, len(scale)).astype(np.int32)
         operands = [
-            self.tensor(f"{name}_weights", weights.shape, weights, qparams=scales),
-            self.tensor(f"{name}_bias", bias.shape, bias, qparams=biases),
+            self.tensor(f"{name}_weights", shape, weights, qparams=QParams(scale, zeros, axis)),
+            self.tensor(f"{name}_bias", bias.shape, bias, qparams=QParams(scale * own.scale[0], zeros, 0)),
         ]
-        result = self.tensor(name, (1, shape[1] - weights.shape[1] + 1, 1, len(weights)), qparams=output)
-        fields = {"Padding": VALID, "StrideH": 1, "StrideW": 1, "DilationHFactor": 1, "DilationWFactor": 1}
-        self.emit("CONV_2D", [source, *operands], [result], "Conv2DOptions", **fields)
-        return result
+        target = self.tensor(name, result)
+        self.emit(builtin, [source, *operands], [target], OPTIONS[builtin], **fields)
+        return target
+
+    def conv(self, source: int, channels: int, name: str, stride: int = 1) -> int:
+        """VALID convolution over all rows of [1, rows, 1, c]."""
+        _, rows, _, depth = self.tensors[source].shape
+        window = {"Padding": VALID, "StrideH": stride, "StrideW": 1, "DilationHFactor": 1, "DilationWFactor": 1}
+        shapes = (channels, rows, 1, depth), (1, 1, 1, channels)
+        return self.weighted(source, name, shapes, "CONV_2D", **window, FusedActivationFunction=RELU)
+
+    def depthwise(self, source: int, name: str) -> int:
+        """VALID depthwise convolution over all rows of [1, rows, 1, c]."""
+        _, rows, _, depth = self.tensors[source].shape
+        window = {"Padding": VALID, "StrideH": 1, "StrideW": 1, "DilationHFactor": 1, "DilationWFactor": 1}
+        shapes = (1, rows, 1, depth), (1, 1, 1, depth)
+        return self.weighted(source, name, shapes, "DEPTHWISE_CONV_2D", **window, DepthMultiplier=1)
+
+    def ring(self, source: int, rows: int, name: str) -> int:
+        """The last `rows` rows of a stream of [1, n, 1, c]: those kept, then the new ones; the last ones are kept."""
+        _, new, _, depth = self.tensors[source].shape
+        handle = self.handle(name)
+        kept = self.read(handle, f"{name}_kept", (1, rows - new, 1, depth))
+        window = self.concat([kept, source], f"{name}_window")
+        self.assign(handle, self.last_rows(window, rows - new, f"{name}_next"))
+        return window
 
     @property
     def part(self) -> Part:
@@ -113,3 +158,55 @@ class Draft:
 
 def file_of(*drafts: Draft) -> bytes:
     return parts_bytes([draft.part for draft in drafts])
+
+
+def counter() -> bytes:
+    """y = s + x; s becomes y; z = (s as it is now) + x: the order of the file decides what each read sees."""
+    model = Draft()
+    x, handle = model.input("x", (1, 4)), model.handle("sum")
+    before = model.read(handle, "before", (1, 4))
+    total = model.add(before, x, "total")
+    model.assign(handle, total)
+    model.outputs = [model.add(model.read(handle, "now", (1, 4)), x, "next")]
+    return file_of(model)
+
+
+def wake_word() -> bytes:
+    """A streaming wake word of random weights, built as microWakeWord builds its own: three frames in, a strided
+    convolution, blocks of depthwise convolutions of several lengths over halves of the channels, a dense layer over the
+    last steps, a probability out as uint8. Every convolution over time keeps its own ring of frames.
+    """
+    model = Draft(qparams=QParams.per_tensor(0.1, -128))
+    frames = model.input("frames", (1, 3, 40))
+    model.call_once(1)
+    x = model.conv(model.ring(model.reshape(frames, "rows", (1, 3, 1, 40)), 5, "stem"), 16, "stem_conv", 3)
+    for block, lengths in enumerate(((5, 9), (7, 11))):
+        halves = model.halves(x, f"block{block}")
+        mixed = [
+            model.depthwise(model.ring(half, rows, f"block{block}_{rows}"), f"block{block}_{rows}_conv")
+            for half, rows in zip(halves, lengths, strict=True)
+        ]
+        x = model.conv(model.concat(mixed, f"block{block}_mixed", axis=3), 16, f"block{block}_point")
+    flat = model.reshape(model.ring(x, 6, "head"), "flat", (1, 96))
+    model.qparams = QParams.per_tensor(0.05, 5)
+    score = model.weighted(flat, "score", ((1, 96), (1, 1)), "FULLY_CONNECTED", FusedActivationFunction=NO_ACTIVATION)
+    model.qparams = QParams.per_tensor(1 / 256, -128)
+    probability = model.unary("LOGISTIC", score, "probability", (1, 1))
+    changes = {"dtype": np.dtype(np.uint8), "qparams": QParams.per_tensor(1 / 256, 0)}
+    model.outputs = [model.unary("QUANTIZE", probability, "byte", (1, 1), **changes)]
+    return file_of(model, first_values(model))
+
+
+def first_values(model: Draft, fill: int = -128) -> Draft:
+    """What CALL_ONCE runs: every variable that `model` assigns is first assigned a constant."""
+    first = Draft()
+    shared = {
+        outputs[0]: str(code.fields["SharedName"]) for code, _, outputs in model.wiring if code.builtin == "VAR_HANDLE"
+    }
+    for code, inputs, _ in model.wiring:
+        if code.builtin == "ASSIGN_VARIABLE":
+            value = np.full(model.tensors[inputs[1]].shape, fill, np.int8)
+            first.assign(
+                first.handle(shared[inputs[0]]), first.tensor(f"first{len(first.tensors)}", value.shape, value)
+            )
+    return first

@@ -66,7 +66,7 @@ def test_total_is_what_the_emulator_itself_logs(name: str, tmp_path: Path) -> No
     with case.images.elf.open("rb") as file:
         section = ELFFile(file).get_section_by_name(".tq_code")
         code = range(section["sh_addr"], section["sh_addr"] + section["sh_size"])
-    (tmp_path / "inputs.bin").write_bytes(struct.pack("<6I", MAGIC, 0, 1, BYTES, BYTES, LAYERS) + bytes(BYTES))
+    (tmp_path / "inputs.bin").write_bytes(struct.pack("<7I", MAGIC, 0, 1, BYTES, BYTES, LAYERS, 0) + bytes(BYTES))
     program, *rest = command_line(case.board, case.images.elf)
     usage = subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
     one_by_one = ["-singlestep"] if "-singlestep" in usage else ["-accel", "tcg,one-insn-per-tb=on"]

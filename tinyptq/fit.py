@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tinyptq.board import Board
+from tinyptq.board import Board, limits
 from tinyptq.emit.c import emit_c
 from tinyptq.emit.firmware import build_files
+from tinyptq.emit.state import state_bytes
 from tinyptq.errors import EXIT_USAGE, TinyptqError, close_match
 from tinyptq.kernels.selection import OPTIMIZE, SIZE, SPEED, Fits, Selection, select, selections
 from tinyptq.output import write_files
@@ -67,6 +68,14 @@ def build_images(program: Program, board: Board, goal: Goal, folder: Path) -> Fi
         index = next_smaller(found, index, made.images.sizes.flash_bytes - goal.flash_bytes)
         made = build_one(program, target, found[index], folder)
     return made
+
+
+def require_room_for_state(program: Program, board: Board) -> None:
+    """What a model remembers is of one size, whatever kernels run it: told before anything is compiled."""
+    needed, room = state_bytes(program), limits(board)["ram_bytes"]
+    if room is not None and needed > room:
+        message = f"the model remembers {needed:,} bytes between runs, the board has {room:,} bytes of RAM"
+        raise TinyptqError("does-not-fit", message, where=f"board '{board.name}'")
 
 
 def build_one(program: Program, board: Board, chosen: Selection, folder: Path) -> Fitted:

@@ -15,7 +15,7 @@ from tinyptq import litert, samples, store, summary
 from tinyptq.board import load_board
 from tinyptq.emit.tflite import write_tflite_model
 from tinyptq.errors import TinyptqError
-from tinyptq.fit import Goal, build_images
+from tinyptq.fit import Goal, build_images, require_room_for_state
 from tinyptq.frontend import load_model
 from tinyptq.graph import Graph, is_quantized
 from tinyptq.lower import lower
@@ -79,6 +79,7 @@ def build(
 
     recipe = imported_recipe(graph) if is_quantized(graph) else quantize(graph, real, observer, progress)
     program = lower(graph, recipe, hashlib.sha256(model.read_bytes()).hexdigest())
+    require_room_for_state(program, target)
     inputs = samples.verification_inputs(program, real, count)
     sqnr = {} if is_quantized(graph) else samples.layer_sqnr(program, graph, real, progress)
 

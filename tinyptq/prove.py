@@ -66,27 +66,48 @@ def verify_firmware(
 ) -> Verification:
     """Every layer of the traced image, and the outputs of the image that ships, against the simulator.
 
-    inputs: int8 [n, ...] by name. Differences are reported, not raised.
+    inputs: int8 [n, ...] by name; for a model that remembers consecutive ones, with a reset after two thirds of them.
+    Differences are reported, not raised.
     """
     total = len(next(iter(inputs.values())))
-    step = BATCH if initial_memory(program).is_empty else total  # a model that remembers is run through in one go
+    remembers = not initial_memory(program).is_empty
+    step, reset_every = (total, -(-2 * total // 3)) if remembers else (BATCH, 0)
     parts: list[Comparison] = []
     stack = 0
     progress("verify", 0, total)
     for start in range(0, total, step):
         batch = {name: inputs[name][start : start + step] for name in program.inputs}
-        expected = run_batch(program, batch)
-        packed = pack(program, program.inputs, batch)
-        size, layers = output_bytes(program), len(program.layers)
-        traced = run_firmware(firmware.board, firmware.trace_elf, packed, size, layers, traced_outputs(program))
-        shipped = run_firmware(firmware.board, firmware.elf, packed, size, layers)
-        parts.append(compare(expected, layer_tensors(program, traced.layers), checkpoints(program)))
-        if parts[-1].equal:  # else the layer that differs is the better answer
-            require_own_constants(program, firmware.kernels, firmware.elf)
-            require_same_outputs(expected, unpack(program, program.outputs, shipped.outputs))
-        stack = max(stack, shipped.stack_bytes or 0)
+        part, used = verify_batch(program, firmware, batch, reset_every)
+        parts.append(part)
+        stack = max(stack, used)
         progress("verify", min(start + step, total), total)
     return Verification(runner_name(firmware.board), merged(parts), stack or None)
+
+
+def verify_batch(
+    program: Program, firmware: Firmware, batch: Mapping[str, Array], reset_every: int
+) -> tuple[Comparison, int]:
+    """(both images against the simulator, bytes of stack the shipped one took); every reset_every samples one reset."""
+    expected = run_with_resets(program, batch, reset_every)
+    packed = pack(program, program.inputs, batch)
+    size, layers, board = output_bytes(program), len(program.layers), firmware.board
+    trace = traced_outputs(program)
+    traced = run_firmware(board, firmware.trace_elf, packed, size, layers, trace, reset_every=reset_every)
+    shipped = run_firmware(board, firmware.elf, packed, size, layers, reset_every=reset_every)
+    found = compare(expected, layer_tensors(program, traced.layers), checkpoints(program))
+    if found.equal:  # else the layer that differs is the better answer
+        require_own_constants(program, firmware.kernels, firmware.elf)
+        require_same_outputs(expected, unpack(program, program.outputs, shipped.outputs))
+    return found, shipped.stack_bytes or 0
+
+
+def run_with_resets(program: Program, inputs: Mapping[str, Array], reset_every: int) -> dict[str, Array]:
+    """The simulator's tensors, every reset_every samples from a fresh memory; 0: all of them consecutive."""
+    total = len(next(iter(inputs.values())))
+    step = reset_every or max(total, 1)
+    starts = range(0, max(total, 1), step)
+    parts = [run_batch(program, {name: x[start : start + step] for name, x in inputs.items()}) for start in starts]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def require_own_constants(program: Program, kernels: Sequence[Kernel], elf: Path) -> None:

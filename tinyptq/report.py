@@ -70,12 +70,14 @@ def layer_row(layer: dict[str, Any]) -> Row:
 def size_rows(report: dict[str, Any]) -> list[Row]:
     """(what, bytes, limit, remark) of everything that takes memory."""
     room = report["limits"]
+    state = [("state", report["state_bytes"], None, "in RAM: what is kept between runs")]
     return [
         ("arena", report["arena_bytes"], None, "in RAM"),
+        *(state if report["state_bytes"] else []),
         ("weights", report["weights_bytes"], None, "in flash"),
         ("code", report["code_bytes"], None, "in flash: the model's functions"),
         ("flash", report["flash_bytes"], room["flash_bytes"], "whole image"),
-        ("RAM", report["ram_bytes"], room["ram_bytes"], "arena, data, reserved stack"),
+        ("RAM", report["ram_bytes"], room["ram_bytes"], "arena, state, data, reserved stack"),
         ("stack", report["stack_bytes"], room["stack_bytes"], "deepest, measured"),
     ]
 

@@ -20,7 +20,7 @@ from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array
 from tinyptq.toolchain import install_line
 
-MAGIC = 0x314A5154  # "TQJ1"
+MAGIC = 0x324A5154  # "TQJ2"
 RUN, TRACE, PROFILE = range(3)
 SPIN_SHORT, SPIN_LONG, EMPTY_MODEL, EMPTY_LAYER, EMPTY_STEP, WHOLE_MODEL = range(0x2000_0000, 0x2000_0006)
 STEP = 0x1000_0000
@@ -64,16 +64,18 @@ def run_firmware(
     layer_count: int,
     trace: Sequence[tuple[int, int]] | None = None,
     timeout_s: float = TIMEOUT_S,
+    reset_every: int = 0,
 ) -> RunResult:
     """Every row of inputs, int8 [n, input_bytes], through the image.
 
     trace: (layer, bytes) of every layer output; the image then needs hooks, and its stack figure is not the model's.
+    reset_every: so many samples belong together, then the model's reset is called; 0: all of them.
     All results are held in memory: give long sets in batches. Raises no-runner, no-emulator, run-failed.
     """
     mode = RUN if trace is None else TRACE
     with tempfile.TemporaryDirectory(prefix="tinyptq-") as folder:
         work = Path(folder)
-        _run_job(board, elf, mode, inputs, output_bytes, layer_count, work, timeout_s)
+        _run_job(board, elf, mode, inputs, output_bytes, layer_count, work, timeout_s, reset_every)
         outputs = _read_rows(work / "outputs.bin", len(inputs), output_bytes)
         layers = () if trace is None else _read_layers(work / "trace.bin", len(inputs), trace)
         (stack,) = struct.unpack("<I", (work / "status.bin").read_bytes())
@@ -136,11 +138,19 @@ def command_line(board: Board, elf: Path, profile: bool = False) -> list[str]:
 
 
 def _run_job(
-    board: Board, elf: Path, mode: int, inputs: Array, output_bytes: int, layers: int, work: Path, timeout_s: float
+    board: Board,
+    elf: Path,
+    mode: int,
+    inputs: Array,
+    output_bytes: int,
+    layers: int,
+    work: Path,
+    timeout_s: float,
+    reset_every: int = 0,
 ) -> None:
     """One process, in the folder that receives the result files."""
     count, input_bytes = inputs.shape
-    header = struct.pack("<6I", MAGIC, mode, count, input_bytes, output_bytes, layers)
+    header = struct.pack("<7I", MAGIC, mode, count, input_bytes, output_bytes, layers, reset_every)
     (work / "inputs.bin").write_bytes(header + np.ascontiguousarray(inputs).tobytes())
     command = command_line(board, elf, mode == PROFILE)
     try:

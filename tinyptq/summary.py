@@ -11,6 +11,7 @@ from typing import Any
 
 from tinyptq.board import limits
 from tinyptq.emit.c import weights_bytes
+from tinyptq.emit.state import state_bytes
 from tinyptq.fit import Fitted, Goal
 from tinyptq.kernels import candidates
 from tinyptq.kernels.base import Kernel
@@ -45,10 +46,11 @@ def make_report(
         "board": made.board.name,
         "goal": asdict(goal),
         "arena_bytes": plan.arena_size,
+        "state_bytes": state_bytes(program),
         "weights_bytes": weights_bytes(program, plan),
         "code_bytes": sizes.code_bytes,
         "flash_bytes": sizes.flash_bytes,
-        "ram_bytes": sizes.ram_bytes,
+        "ram_bytes": sizes.ram_bytes + (state_bytes(program) if made.board.is_host else 0),  # there it is the caller's
         "stack_bytes": verification.stack_bytes,
         "limits": limits(made.board),
         "macs": sum(BY_NAME[layer.op].work(layer.params).macs for layer in program.layers),

@@ -15,7 +15,7 @@
 #include "hooks.h"
 #include "tq_model.h"
 
-#define JOB_MAGIC 0x314A5154U  /* "TQJ1" */
+#define JOB_MAGIC 0x324A5154U  /* "TQJ2" */
 #define STACK_PAINT 0x5AC3E17BU /* no byte repeats: no compiler makes it a memset */
 
 struct job
@@ -26,6 +26,7 @@ struct job
     uint32_t input_bytes;
     uint32_t output_bytes;
     uint32_t layers;
+    uint32_t reset_every; /* samples after which the model forgets all, 0 for never */
 };
 
 static int8_t inputs[TQ_MODEL_INPUT_BYTES] __attribute__((aligned(16)));
@@ -79,8 +80,15 @@ static void run_job(int32_t job_file)
     check_job(&job);
     hooks_open(job.mode);
     const int32_t output_file = open_to_write("outputs.bin");
+    uint32_t since_reset = 0U;
     for (uint32_t sample = 0; sample < job.count; ++sample)
     {
+        if ((job.reset_every != 0U) && (since_reset == job.reset_every))
+        {
+            hooks_reset();
+            since_reset = 0U;
+        }
+        ++since_reset;
         read_all(job_file, inputs, (uint32_t)sizeof inputs);
         const uint32_t used = run_and_measure_stack();
         stack = (used > stack) ? used : stack;

@@ -22,6 +22,7 @@ RESOURCE = np.dtype("V1")  # a handle: NumPy has no such type
 
 TENSOR_TYPES = {
     np.dtype(np.int8): tflite.TensorType.INT8,
+    np.dtype(np.uint8): tflite.TensorType.UINT8,
     np.dtype(np.int16): tflite.TensorType.INT16,
     np.dtype(np.int32): tflite.TensorType.INT32,
     np.dtype(np.int64): tflite.TensorType.INT64,
