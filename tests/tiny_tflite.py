@@ -178,7 +178,9 @@ def _buffer(b: Any, data: Array | None) -> int:
 
 
 def _tensor(b: Any, tensor: Tensor, buffer: int) -> int:
+    """A tensor called "open..." leaves its first size to the run; what is declared there is a placeholder."""
     name, shape = b.CreateString(tensor.name), _ints(b, tensor.shape)
+    signature = _ints(b, (-1, *tensor.shape[1:])) if tensor.name.startswith("open") else None
     quantization = None
     if tensor.qparams is not None:
         scale = b.CreateNumpyVector(tensor.qparams.scale.astype(np.float32))
@@ -193,6 +195,8 @@ def _tensor(b: Any, tensor: Tensor, buffer: int) -> int:
     tflite.TensorAddType(b, TYPES[tensor.dtype])
     tflite.TensorAddBuffer(b, buffer)
     tflite.TensorAddName(b, name)
+    if signature is not None:
+        tflite.TensorAddShapeSignature(b, signature)
     tflite.TensorAddIsVariable(b, tensor.name.startswith("state"))
     if quantization is not None:
         tflite.TensorAddQuantization(b, quantization)

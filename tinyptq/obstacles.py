@@ -14,6 +14,11 @@ from tinyptq.ops.base import Constraint
 
 FLOAT32 = np.dtype(np.float32)
 LISTED = 40  # obstacles spelled out in one error; the rest is counted
+MAX_IMAGES = 64  # convolved one by one where a model works on several
+IMAGE_OPERATORS = (
+    *("conv_2d", "depthwise_conv_2d", "transpose_conv", "average_pool_2d", "max_pool_2d"),
+    *("resize_bilinear", "resize_nearest_neighbor", "space_to_depth", "depth_to_space"),
+)
 PLACES = 6  # places spelled out per obstacle
 
 
@@ -123,14 +128,34 @@ def scale_sentence(tensor: Tensor) -> str | None:
 
 
 def node_obstacles(graph: Graph) -> Iterator[tuple[str, str]]:
-    """(what, where) for operators that do not exist here, or not in this form."""
+    """(what, where) for operators that do not exist here, or not in this form.
+
+    Reshapes into a batch of several samples are named only where no operator that works on such a batch is.
+    """
+    reshapes: list[tuple[str, str]] = []
+    found = 0
     for node in graph.nodes:
-        if isinstance(node.attrs, Foreign):
-            yield f"{node.attrs.builtin}: {node.attrs.reason}", node.source
-            continue
-        for constraint in BY_NAME[node.op].constraints:
-            if not holds(constraint, graph, node):
-                yield f"{node.op.upper()} needs: {' '.join((constraint.__doc__ or '').split())}", node.source
+        for what in sentences(graph, node):
+            if node.op == "reshape":
+                reshapes.append((what, node.source))
+            else:
+                found += 1
+                yield what, node.source
+    yield from () if found else reshapes
+
+
+def sentences(graph: Graph, node: Node) -> Iterator[str]:
+    """What is wrong with one node."""
+    if isinstance(node.attrs, Foreign):
+        yield f"{node.attrs.builtin}: {node.attrs.reason}"
+        return
+    shape = graph.tensors[node.inputs[0]].shape if node.inputs else ()
+    if node.op in IMAGE_OPERATORS and len(shape) == 4 and shape[0] != 1:
+        yield f"{node.op.upper()} of {shape[0]} images at once: at most {MAX_IMAGES} become one by one"
+        return
+    for constraint in BY_NAME[node.op].constraints:
+        if not holds(constraint, graph, node):
+            yield f"{node.op.upper()} needs: {' '.join((constraint.__doc__ or '').split())}"
 
 
 def holds(constraint: Constraint, graph: Graph, node: Node) -> bool:

@@ -7,13 +7,14 @@ from typing import Any
 
 from tinyptq.errors import TinyptqError
 from tinyptq.frontend.flatbuffer import guarded, require
+from tinyptq.frontend.shapes import settle_shapes
 from tinyptq.frontend.subgraphs import FileOperator, read_subgraphs
 from tinyptq.frontend.tflite_tensors import KEPT, Operands
 from tinyptq.frontend.variables import resolve_variables
 from tinyptq.graph import Graph, Node, Tensor, check_graph, rebuild
 from tinyptq.obstacles import Foreign
 from tinyptq.ops import BY_BUILTIN
-from tinyptq.ops.base import Op, TfliteOperator
+from tinyptq.ops.base import Op, TfliteOperator, own_operands
 
 
 def load_tflite(data: bytes, name: str = "model", where: str | None = None) -> Graph:
@@ -24,8 +25,10 @@ def load_tflite(data: bytes, name: str = "model", where: str | None = None) -> G
     with guarded(where):
         require(len(main.outputs) > 0, "the model has no output")
         model = resolve_variables(subgraphs)
-    nodes = tuple(read_node(where, item, main.operands, model.refused) for item in model.operators)
-    graph = Graph(name, model.tensors, nodes, names(main.inputs), names(main.outputs), variables=model.variables)
+        kept = frozenset((*names(main.outputs), *(variable.after for variable in model.variables)))
+        settled = settle_shapes(model.operators, model.tensors, main.operands.unknown, kept)
+    nodes = tuple(read_node(where, item, main.operands, model.refused) for item in settled.operators)
+    graph = Graph(name, settled.tensors, nodes, names(main.inputs), names(main.outputs), variables=model.variables)
     errors = check_graph(graph)
     if errors:
         raise TinyptqError("bad-tflite", f"damaged model: {'; '.join(errors[:5])}", where=where)
@@ -87,13 +90,6 @@ def known_node(operator: TfliteOperator, op: Op, shown: str, name: str, source: 
     if reason is not None:
         return foreign_node(operator, shown, reason, name, source)
     return Node(op.name, name, names(inputs), names(operator.outputs), attrs, source)
-
-
-def own_operands(operator: TfliteOperator, op: Op) -> tuple[Tensor | None, ...]:
-    """The inputs that stay tensors, in the operator's own order."""
-    if op.operand_order is None:
-        return operator.inputs[: op.operands]
-    return tuple(operator.inputs[place] for place in op.operand_order if place < len(operator.inputs))
 
 
 def listed(shapes: Any) -> str:

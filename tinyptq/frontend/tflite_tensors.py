@@ -36,10 +36,14 @@ MAX_NAME = 1 << 14
 
 @dataclass(frozen=True, eq=False)
 class Operands:
-    """tensors by index in the file; oddities: what keeps a tensor (by name) from being used at all."""
+    """tensors by index in the file; oddities: what keeps a tensor (by name) from being used at all.
+
+    unknown: names of tensors whose declared shape holds placeholders, sizes the converter did not know.
+    """
 
     tensors: tuple[Tensor, ...]
     oddities: dict[str, str]
+    unknown: frozenset[str]
 
 
 def read_tensors(data: bytes, model: Any, subgraph: Any) -> Operands:
@@ -47,7 +51,7 @@ def read_tensors(data: bytes, model: Any, subgraph: Any) -> Operands:
     raw = [subgraph.Tensors(i) for i in bounded(subgraph.TensorsLength(), MAX_TENSORS, "tensors")]
     names = unique(names_of(raw, 4 * len(data)))
     inputs = set(vector(subgraph.InputsAsNumpy(), len(raw), "inputs").tolist())
-    tensors, oddities, budget = [], {}, 64 * len(data)
+    tensors, oddities, unknown, budget = [], {}, set(), 64 * len(data)
     for index, (table, name) in enumerate(zip(raw, names, strict=True)):
         tensor = read_tensor(data, model, table, name, index in inputs)
         budget -= 0 if tensor.data is None else tensor.data.nbytes
@@ -56,7 +60,9 @@ def read_tensors(data: bytes, model: Any, subgraph: Any) -> Operands:
         odd = oddity(table, index in inputs)
         if odd:
             oddities[name] = odd
-    return Operands(tuple(tensors), oddities)
+        if np.any(vector(table.ShapeSignatureAsNumpy(), MAX_RANK, "axes") < 0):
+            unknown.add(name)
+    return Operands(tuple(tensors), oddities, frozenset(unknown))
 
 
 def names_of(raw: list[Any], budget: int) -> list[str]:

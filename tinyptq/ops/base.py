@@ -192,6 +192,13 @@ def in_file_order(order: tuple[int, ...] | None, own: tuple[int, ...], others: t
     return tuple(filled[i] if i in filled else next(waiting) for i in range(len(own) + len(others)))
 
 
+def own_operands(operator: TfliteOperator, op: Op) -> tuple[Tensor | None, ...]:
+    """The inputs that stay tensors, in the operator's own order."""
+    if op.operand_order is None:
+        return operator.inputs[: op.operands]
+    return tuple(operator.inputs[place] for place in op.operand_order if place < len(operator.inputs))
+
+
 def elements(shape: Shape) -> int:
     """Number of elements of one sample; the batch axis is 1."""
     return int(np.prod(shape, dtype=np.int64))

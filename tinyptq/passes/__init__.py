@@ -10,6 +10,7 @@ from tinyptq.passes.dequantize_constants import dequantize_constants
 from tinyptq.passes.drop_dead import drop_dead
 from tinyptq.passes.drop_identities import drop_identities
 from tinyptq.passes.fold_constants import fold_constants
+from tinyptq.passes.fold_integers import fold_integers
 from tinyptq.passes.fold_pad import fold_pad
 from tinyptq.passes.fold_scale import fold_scale
 from tinyptq.passes.fold_space_to_batch import fold_space_to_batch
@@ -17,6 +18,7 @@ from tinyptq.passes.fuse_activation import fuse_activation
 from tinyptq.passes.fuse_hard_swish import fuse_hard_swish
 from tinyptq.passes.fuse_silu import fuse_silu
 from tinyptq.passes.hoist_elementwise import hoist_elementwise
+from tinyptq.passes.lead_with_batch import lead_with_batch
 from tinyptq.passes.merge_pads import merge_pads
 from tinyptq.passes.merge_reshapes import drop_flatten, merge_reshapes
 from tinyptq.passes.own_constants import own_constants
@@ -24,6 +26,7 @@ from tinyptq.passes.rescale_inputs import rescale_inputs
 from tinyptq.passes.reshape_transposes import reshape_transposes
 from tinyptq.passes.strip_float_ends import strip_float_ends
 from tinyptq.passes.strip_quantize import strip_quantize
+from tinyptq.passes.unroll_samples import unroll_samples
 
 PASSES: tuple[Pass, ...] = (
     drop_dead,  # shape arithmetic that only fed a reshape
@@ -33,6 +36,9 @@ PASSES: tuple[Pass, ...] = (
     drop_identities,
     reshape_transposes,
     fold_space_to_batch,  # dilated convolutions of older exporters
+    unroll_samples,
+    lead_with_batch,  # dense layers over sequences, unrolled recurrences
+    drop_identities,
     hoist_elementwise,  # Conv1D: batch norm and relu meet the convolution before its reshape
     merge_reshapes,
     drop_flatten,
@@ -51,7 +57,10 @@ PASSES: tuple[Pass, ...] = (
 INTEGER_PASSES: tuple[Pass, ...] = (
     drop_dead,
     strip_float_ends,
+    fold_integers,
     fold_space_to_batch,
+    unroll_samples,
+    lead_with_batch,
     rescale_inputs,
     drop_dead,
 )

@@ -14,33 +14,34 @@ MAX_ELEMENTS = 1 << 24
 
 
 def fold_constants(graph: Graph) -> Graph:
-    """Before: a node reads constants only. After: its output is a constant, the node is gone."""
+    """Before: a node reads constants only. After: its outputs are constants, the node is gone."""
     tensors, kept = dict(graph.tensors), []
     for node in graph.nodes:
         values = folded(replace(graph, tensors=tensors), node)
         if values is None:
             kept.append(node)
         else:
-            name = node.outputs[0]
-            tensors[name] = replace(tensors[name], data=values)
+            tensors.update((name, replace(tensors[name], data=v)) for name, v in zip(node.outputs, values, strict=True))
     return rebuild(replace(graph, tensors=tensors), tuple(kept))
 
 
-def folded(graph: Graph, node: Node) -> Array | None:
-    """The node's output when it can be known; outputs of the graph and values of variables keep their node."""
-    output = graph.tensors[node.outputs[0]] if len(node.outputs) == 1 else None
+def folded(graph: Graph, node: Node) -> tuple[Array, ...] | None:
+    """The node's outputs when they can be known; outputs of the graph and values of variables keep their node."""
+    outputs = [graph.tensors[name] for name in node.outputs]
     data = [graph.tensors[name].data for name in node.inputs]
-    if output is None or output.name in graph.wanted or isinstance(node.attrs, Foreign):
+    if isinstance(node.attrs, Foreign) or any(name in graph.wanted for name in node.outputs):
         return None
     operands = [values for values in data if values is not None]
-    if not operands or len(operands) < len(data) or np.prod(output.shape) > MAX_ELEMENTS:
+    if not operands or len(operands) < len(data) or sum(np.prod(output.shape) for output in outputs) > MAX_ELEMENTS:
         return None
-    if any(values.dtype != FLOAT32 for values in operands) or output.dtype != FLOAT32:
+    if any(values.dtype != FLOAT32 for values in operands) or any(output.dtype != FLOAT32 for output in outputs):
         return None
     if node.op == "reshape":  # a constant has no batch axis to keep
-        return operands[0].reshape(output.shape) if operands[0].size == np.prod(output.shape) else None
+        shape = outputs[0].shape
+        return (operands[0].reshape(shape),) if operands[0].size == np.prod(shape) else None
     try:
-        values = np.asarray(BY_NAME[node.op].run_float(node.attrs, *operands), FLOAT32)
+        results = BY_NAME[node.op].run_float(node.attrs, *operands)
     except (ValueError, IndexError, ArithmeticError):  # shapes that do not fit: the constraints will say so
         return None
-    return values if values.shape == output.shape else None
+    values = tuple(np.asarray(v, FLOAT32) for v in (results if isinstance(results, tuple) else (results,)))
+    return values if [v.shape for v in values] == [output.shape for output in outputs] else None

@@ -5,26 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
-from tinyptq.graph import Graph, Node, fresh_name
+from tinyptq.graph import Graph, Node, fresh_name, rebuild
 from tinyptq.ops.batches import Blocks
 from tinyptq.ops.conv_2d import Conv2D
 from tinyptq.ops.depthwise_conv_2d import DepthwiseConv2D
 from tinyptq.ops.reshape import Reshape
+from tinyptq.passes.drop_dead import drop_dead
 from tinyptq.passes.rewrite import private_producer, substitute
 
 
 def fold_space_to_batch(graph: Graph) -> Graph:
     """Before: x → space_to_batch_nd → [reshape] → convolution, no padding or stride → [reshape] → batch_to_space_nd.
     After: x → [reshape] → convolution dilated by the block, padding less cropping as its own → [reshape].
+    What stands before the convolution may be read by several (the two halves of a gate): each becomes its own.
 
     The reshapes are those around a Conv1D: [b, w, c] to [b, 1, w, c] or [b, w, 1, c] and back. In a quantized model
     both are exact: what is padded is the zero point, which a convolution's own padding means too.
     """
+    before = graph
     for output in [node.outputs[0] for node in graph.nodes if node.op == "batch_to_space_nd"]:
         last = graph.producer(output)
         if last is not None and isinstance(last.attrs, Blocks):
             graph = folded(graph, last) or graph
-    return graph
+    return graph if graph is before else drop_dead(graph)
 
 
 def folded(graph: Graph, last: Node) -> Graph | None:
@@ -46,7 +49,7 @@ def folded(graph: Graph, last: Node) -> Graph | None:
         return None
     if widen is None:
         whole = replace(convolution, inputs=(source.name, *convolution.inputs[1:]), outputs=(result.name,), attrs=attrs)
-        return substitute(graph, {id(first): None, id(convolution): whole, id(last): None})
+        return substitute(graph, {id(convolution): whole, id(last): None})
     assert narrow is not None
     return as_image(graph, (first, widen, convolution, narrow, last), attrs, rows)
 
@@ -59,7 +62,7 @@ def moves_only(graph: Graph, node: Node) -> bool:
 
 def as_image(graph: Graph, chain: tuple[Node, ...], attrs: Conv2D | DepthwiseConv2D, rows: int) -> Graph:
     """The convolution between a reshape of the whole sequence to an image and one back."""
-    first, widen, convolution, narrow, last = chain
+    first, _, convolution, narrow, last = chain
     source, result = graph.tensors[first.inputs[0]], graph.tensors[last.outputs[0]]
     images = []
     for stem, tensor in (("image", source), ("convolved", result)):
@@ -67,25 +70,28 @@ def as_image(graph: Graph, chain: tuple[Node, ...], attrs: Conv2D | DepthwiseCon
         shape = (1, 1, steps, channels) if rows else (1, steps, 1, channels)
         images.append(replace(tensor, name=fresh_name(graph, f"{convolution.name}_{stem}"), shape=shape))
     names = images[0].name, images[1].name
-    opened = replace(widen, inputs=(source.name,), outputs=names[:1], attrs=Reshape(images[0].shape))
+    opened = Node("reshape", names[0], (source.name,), names[:1], Reshape(images[0].shape), first.source)
     whole = replace(convolution, inputs=(names[0], *convolution.inputs[1:]), outputs=names[1:], attrs=attrs)
     closed = replace(narrow, inputs=names[1:], outputs=(result.name,), attrs=Reshape(result.shape))
-    changed = {id(first): None, id(widen): opened, id(convolution): whole, id(narrow): closed, id(last): None}
-    return substitute(graph, changed, tuple(images))
+    graph = substitute(graph, {id(convolution): whole, id(narrow): closed, id(last): None}, tuple(images))
+    place = next(position for position, node in enumerate(graph.nodes) if node is whole)
+    return rebuild(graph, (*graph.nodes[:place], opened, *graph.nodes[place:]))
 
 
 def chain_before(graph: Graph, last: Node) -> tuple[Node, Node | None, Node, Node | None] | None:
-    """(space_to_batch_nd, reshape or None, convolution, reshape or None) before last, each read by the next only."""
+    """(space_to_batch_nd, reshape or None, convolution, reshape or None) before last; the convolution's result is
+    read by the next only.
+    """
     narrow = private_producer(graph, last.inputs[0])
     convolution = narrow
     if narrow is not None and narrow.op == "reshape":
         convolution = private_producer(graph, narrow.inputs[0])
     if convolution is None or not isinstance(convolution.attrs, Conv2D | DepthwiseConv2D):
         return None
-    widen = private_producer(graph, convolution.inputs[0])
+    widen = graph.producer(convolution.inputs[0])
     first = widen
     if widen is not None and widen.op == "reshape":
-        first = private_producer(graph, widen.inputs[0])
+        first = graph.producer(widen.inputs[0])
     if first is None or first.op != "space_to_batch_nd" or (widen is first) != (narrow is convolution):
         return None
     return first, None if widen is first else widen, convolution, None if narrow is convolution else narrow
