@@ -35,6 +35,7 @@ class Case:
     spread:    half-width of the random float inputs.
     per_tensor_weights: one scale for the whole weight tensor.
     dtype: of run-time operands, outputs and element-wise constants; wider ones than int8 are symmetric.
+    bias: type of a layer's bias; None: int32, int64 beside int16 activations.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Case:
     per_tensor_weights: bool = False
     count: int = SAMPLES
     dtype: str = "int8"
+    bias: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +186,9 @@ def _operand(
     image, weight = before[0].qparams, before[1].qparams
     scale = (image.scale.astype(np.float64) * weight.scale).astype(np.float32)
     qparams = QParams(scale, np.zeros(len(scale), np.int32), None if weight.axis is None else 0)
-    return Operand(operand.shape, qparams, quantize(operand, qparams, -(2**31), 2**31 - 1, np.int32))
+    ends = np.iinfo(case.bias or ("int64" if case.dtype == "int16" else "int32"))
+    low, high = max(ends.min, -(2**40)), min(ends.max, 2**40)
+    return Operand(operand.shape, qparams, quantize(operand, qparams, low, high, ends.dtype.type))
 
 
 def rounded_constant(op: Op, case: Case, index: int, observed: Mapping[int | str, QParams]) -> Operand:

@@ -124,6 +124,7 @@ def test_literals_on_paper() -> None:
     assert c_int(-(2**31)) == "(-2147483647 - 1)"
     assert (c_int(-5), c_int(7)) == ("(-5)", "7")
     assert c_array(np.array([1, -2, -(2**31)])) == "    1, -2, (-2147483647 - 1),"
+    assert c_array(np.array([2**40, -(2**31) - 1])) == "    1099511627776, -2147483649,"
     assert c_comment("*/\n??") == "* /\\n? ?"
     assert c_list("f(", ["a", "b"], ");") == "f(a, b);"
     assert tidy("a {\n\n\n b  \n\n\n}\n\n") == "a {\n b\n\n}\n"

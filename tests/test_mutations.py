@@ -40,7 +40,7 @@ PYTHON_MUTANTS = (
     ("rescale: half too large", "x += (np.int64(1) << right) >> 1", "x += (np.int64(1) << right) >> 0"),
     ("reduced: multiplier rounds down", "(wide + (1 << 15)) >> 16", "wide >> 16"),
     ("reduced: multiplier of 2^15", "0x7FFF)", "0x8000)"),
-    ("reduced: ties down", "(np.int64(1) << (right - 1))) >> right", "(np.int64(1) << (right - 1)) - 1) >> right"),
+    ("reduced: ties down", "x += np.int64(1) << (right - 1)", "x += (np.int64(1) << (right - 1)) - 1"),
     ("rescale: left shift forgotten", "if (shift > 0).any():", "if False:"),
 )
 C_MUTANTS = (

@@ -100,9 +100,18 @@ def multiply_by_reduced_multiplier(x: Array, multiplier: Any, right: Any) -> Arr
 
     x: int64, |x| < 2^47; 1 <= right <= 46. Source: TFLite MultiplyByQuantizedMultiplier(int64_t).
     """
+    shape = np.broadcast_shapes(np.shape(x), np.shape(multiplier), np.shape(right))
+    out = np.array(np.broadcast_to(x, shape), np.int64)
+    rescale_reduced(out, out, multiplier, right)
+    return out
+
+
+def rescale_reduced(x: Array, scratch: Array, multiplier: Any, right: Any) -> None:
+    """multiply_by_reduced_multiplier in place, called like rescale; scratch is left alone."""
     right = np.asarray(right, np.int64)
-    product: Array = (x * np.asarray(multiplier, np.int64) + (np.int64(1) << (right - 1))) >> right
-    return product
+    x *= np.asarray(multiplier, np.int64)
+    x += np.int64(1) << (right - 1)
+    x >>= right
 
 
 def rescale(x: Array, scratch: Array, multiplier: Any, shift: Any) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from tests.laws import Case, c_law, draw, file_law, float_law, int_law, parametrize, step_law
-from tests.ops.refusals import broken
+from tests.ops.refusals import broken, types_law
 from tinyptq.graph import QParams
 from tinyptq.ops import depthwise_conv_2d
 from tinyptq.ops.activation import RELU, RELU6, RELU_N1_TO_1
@@ -40,6 +41,11 @@ CASES = (
     case("explicit", (1, 5, 5, 2), DepthwiseConv2D(Window((3, 3), pad_top=2, pad_left=1)), "a PAD is exported"),
     case("1x1", (1, 4, 3, 5), DepthwiseConv2D(Window((1, 1))), "a scale per channel"),
 )
+HEAVY = np.full((1, 24, 24, 3), 0.5, np.float32) * np.float32([1, -0.9, 0.01])
+WIDE = (
+    *(replace(c, id=f"int16-{c.id}", dtype="int16") for c in CASES),
+    Case("int16-heavy", DepthwiseConv2D(Window((24, 24))), ((1, 25, 24, 3), HEAVY), "beyond 32 bits", dtype="int16"),
+)
 
 
 def test_on_paper() -> None:
@@ -60,23 +66,35 @@ def test_float_equals_litert(case: Case) -> None:
     float_law(OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE[:-1]))
 def test_integers_are_near_the_floats(case: Case) -> None:
-    step_law(OP, case)
+    step_law(OP, case, 1.5 if case.dtype == "int16" else 1.0)  # of 15 bits of multiplier
 
 
-@parametrize([c for c in CASES if c.id != "explicit"])
+@parametrize([c for c in (*CASES, *WIDE) if "explicit" not in c.id])
 def test_attributes_survive_a_file(case: Case) -> None:
     file_law(OP, case)
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(OP, CASES, tmp_path)
+    c_law(OP, (*CASES, *WIDE), tmp_path)
+
+
+def test_int16_on_paper() -> None:
+    """1000·3 + 2·1 = 3002, · 1/4 = 750.5 -> 751; 500·2 - 2503 + 4 = -1499, · 1/4 = -374.75 -> -375."""
+    weights = np.array([[3, 2], [1, -1]], np.int8).reshape(1, 2, 1, 2)
+    image = Operand((1, 2, 1, 2), QParams.per_tensor(0.25), dtype=np.dtype(np.int16))
+    weight = Operand(weights.shape, QParams(np.ones(2, np.float32), np.zeros(2, np.int32), 3), weights)
+    bias = Operand((2,), QParams.per_tensor(0.25), np.array([0, 4], np.int64))
+    output = Operand((1, 1, 1, 2), QParams.per_tensor(1.0), dtype=np.dtype(np.int16))
+    params = depthwise_conv_2d.lower(DepthwiseConv2D(Window((2, 1))), (image, weight, bias), (output,))
+    y = depthwise_conv_2d.run_int(params, np.array([1000, 500, 2, 2503], np.int16).reshape(1, 2, 1, 2))
+    assert y.ravel().tolist() == [751, -375]
 
 
 def test_batches_larger_than_a_block_are_cut_and_joined() -> None:
@@ -94,3 +112,8 @@ def test_refusals() -> None:
     assert broken(OP, attrs, (1, 5, 5, 3), draw("w", 1, 2, 2, 6)) == []
     assert broken(OP, attrs, (1, 5, 5, 3), draw("w", 1, 2, 2, 7)) == ["whole_multiplier"]
     assert broken(OP, attrs, (1, 5, 5, 3), (1, 2, 2, 6)) == ["constant_weights"]
+
+
+def test_types_of_quantized_constants() -> None:
+    """tflite-micro reads a bias of 32 bits beside int16 activations as one of 64: garbage, so it is refused."""
+    types_law(OP, DepthwiseConv2D(Window((2, 2)), 2), (1, 5, 5, 3), (1, 2, 2, 6), ("int64",))

@@ -21,7 +21,7 @@ from tests.laws import (
     run_tflm,
     step_law,
 )
-from tests.ops.refusals import broken, sentences
+from tests.ops.refusals import broken, sentences, types_law
 from tinyptq.fixedpoint import quantize_multiplier
 from tinyptq.graph import QParams
 from tinyptq.ops import fully_connected
@@ -47,6 +47,17 @@ CASES = (
     case("one", (1, 1), 1, 1, FullyConnected(), "the smallest layer"),
     case("wide", (1, 640), 128, 640, FullyConnected(RELU), "the autoencoder's widest layer"),
     Case("no-bias", FullyConnected(), ((1, 9), draw("nb", 4, 9)), "the bias operand is optional"),
+)
+HEAVY = np.float32([[0.5] * 700, [-0.5] * 700, [0.001] * 700])
+WIDE = (
+    *(replace(c, id=f"int16-{c.id}", dtype="int16") for c in CASES),
+    Case("int16-heavy", FullyConnected(), ((1, 700), HEAVY), "sums leave 32 bits", dtype="int16"),
+)
+COARSE: dict[int | str, QParams] = {0: QParams.per_tensor(0.01), "output": QParams.per_tensor(0.02)}
+BIAS_32 = tuple(
+    replace(c, id=f"int16-bias-32-{c.id}", why="32-bit sums", dtype="int16", bias="int32", qparams=COARSE)
+    for c in CASES
+    if c.id in ("channel", "tensor", "last-axis")
 )
 
 
@@ -92,23 +103,34 @@ def test_float_equals_litert(case: Case) -> None:
     float_law(OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE, *BIAS_32))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE[:-1], *BIAS_32))
 def test_integers_are_near_the_floats(case: Case) -> None:
-    step_law(OP, case)
+    step_law(OP, case, 1.5 if case.dtype == "int16" else 1.0)  # of 15 bits of multiplier
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_attributes_survive_a_file(case: Case) -> None:
     file_law(OP, case)
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(OP, CASES, tmp_path)
+    c_law(OP, (*CASES, *WIDE, *BIAS_32), tmp_path)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("int64", -3501), ("int32", -3501), ("int64", -3500)])
+def test_int16_on_paper(kind: str, expected: int) -> None:
+    """2000·2 - 3666·3 - 4 = -7002, · 1/2 = -3501; with a bias of -3, -3500.5 is a tie of one rounding: up, to -3500."""
+    x = Operand((1, 2), QParams.per_tensor(0.5), dtype=np.dtype(np.int16))
+    weight = Operand((1, 2), QParams(np.ones(1, np.float32), np.zeros(1, np.int32), 0), np.array([[2, 3]], np.int8))
+    bias = Operand((1,), QParams.per_tensor(0.5), np.array([-4 if expected == -3501 else -3], kind))
+    output = Operand((1, 1), QParams.per_tensor(1.0), dtype=x.dtype)
+    params = fully_connected.lower(FullyConnected(), (x, weight, bias), (output,))
+    assert fully_connected.run_int(params, np.array([[2000, -3666]], np.int16)).tolist() == [[expected]]
 
 
 def test_refusals() -> None:
@@ -118,3 +140,7 @@ def test_refusals() -> None:
     assert broken(OP, FullyConnected(keep_dims=True), (1, 7, 24), weights) == []
     assert broken(OP, FullyConnected(), (1, 24), (5, 24)) == ["constant_weights"]
     assert all(sentence.endswith(".") for sentence in sentences(OP))
+
+
+def test_types_of_quantized_constants() -> None:
+    types_law(OP, FullyConnected(), (1, 24), (5, 24), ("int64", "int32"))

@@ -15,7 +15,7 @@ from tinyptq.errors import printable
 from tinyptq.graph import Array, Shape
 
 LINE_WIDTH = 100
-CTYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "uint8": "uint8_t", "uint16": "uint16_t"}
+CTYPES = {name: f"{name}_t" for name in ("int8", "int16", "int32", "int64", "uint8", "uint16")}
 
 
 @cache
@@ -62,8 +62,12 @@ def dimensions(shape: Shape) -> str:
 
 
 def c_array(values: Array) -> str:
-    """The flattened integers as indented, wrapped initializer lines, without the braces."""
-    words = [c_int(v).strip("()") if v != -(2**31) else c_int(v) for v in values.reshape(-1).tolist()]
+    """The flattened integers as indented, wrapped initializer lines, without the braces.
+
+    Decimal literals beyond 32 bits are long long by themselves; only that of INT64_MIN would not exist.
+    """
+    assert values.dtype != np.int64 or not (values == np.iinfo(np.int64).min).any()
+    words = [c_int(v) if v == -(2**31) else str(v) for v in values.reshape(-1).tolist()]
     lines, line = [], "   "
     for word in words:
         if len(line) + len(word) + 2 > LINE_WIDTH:

@@ -156,7 +156,7 @@ def _zero_bias(layer: Layer, source: FileTensor, weights: FileTensor) -> FileTen
     axis = BY_NAME[layer.op].weight_axis
     assert axis is not None and source.qparams is not None and weights.qparams is not None
     scale = (source.qparams.scale.astype(np.float64) * weights.qparams.scale).astype(np.float32)
-    zeros = np.zeros(weights.shape[axis], np.int32)
+    zeros = np.zeros(weights.shape[axis], np.int64 if source.dtype == np.int16 else np.int32)
     qparams = QParams(scale, np.zeros(len(scale), np.int32), None if weights.qparams.axis is None else 0)
     return FileTensor(_suffixed(layer, "bias"), zeros.shape, zeros.dtype, qparams, zeros)
 

@@ -10,18 +10,11 @@ import numpy as np
 
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops import window as win
-from tinyptq.ops.activation import NONE, Clamp, integer_bounds, read_clamp, tflite_code
-from tinyptq.ops.base import FREE, Op, Operand, Rows, TfliteCode, TfliteOperator
-from tinyptq.ops.element import element
-from tinyptq.ops.requantize import (
-    accumulator_bound,
-    channel_multipliers,
-    exact_matmul,
-    fold_zero_point,
-    prove_no_overflow,
-    requantize,
-    sample_blocks,
-)
+from tinyptq.ops.activation import NONE, Clamp, read_clamp, tflite_code
+from tinyptq.ops.base import FREE, Op, Operand, Rows, TfliteCode, TfliteOperator, elements
+from tinyptq.ops.channels import bias_of_64_or_32_bits, channel_constants, lower_channels, peak, requantize_channels
+from tinyptq.ops.element import SCALED, width
+from tinyptq.ops.requantize import exact_matmul, fold_zero_point, sample_blocks
 from tinyptq.ops.window import Lines, Window
 from tinyptq.program import Work
 
@@ -44,6 +37,8 @@ class Conv2DInt:
     input_shape: Shape  # [1, h, w, in]
     output_shape: Shape  # [1, out_h, out_w, out]
     element: str  # of input and output: "int8" or "int16"
+    reduced: bool  # sums are rescaled by 16 bits of the multiplier
+    accumulator: str  # type that holds every sum: "int32" or "int64"
     window: Window
     input_zero_point: int
     output_zero_point: int
@@ -51,13 +46,13 @@ class Conv2DInt:
     activation_max: int
     activation_code: int  # TFLite's fused activation
     weights: Array  # int8 [out, kernel_h, kernel_w, in / groups]
-    bias: Array  # int32 [out]
+    bias: Array  # int32 [out], int64 where reduced
     multiplier: Array  # int32 [out]
     shift: Array  # int8 [out], positive is left
 
     @property
     def folded_bias(self) -> Array:
-        """int32 [out]"""
+        """[out], of bias' type"""
         return fold_zero_point(self.bias, self.weights, 0, self.input_zero_point)
 
     @property
@@ -76,11 +71,16 @@ class Conv2DInt:
 
     @property
     def lines(self) -> Lines:
-        return win.lines(self.window, self.input_shape)
+        return win.lines(self.window, self.input_shape, width(self.element))
+
+    @property
+    def output_row(self) -> int:
+        """Elements of an output row."""
+        return self.output_shape[2] * self.output_shape[3]
 
     @property
     def output_row_bytes(self) -> int:
-        return self.output_shape[2] * self.output_shape[3]
+        return self.output_row * width(self.element)
 
 
 def read_tflite(operator: TfliteOperator) -> Conv2D:
@@ -145,60 +145,44 @@ def constant_weights(graph: Graph, node: Node) -> bool:
 
 
 def lower(attrs: Conv2D, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> Conv2DInt:
-    image, weight, *rest = inputs
-    assert weight.data is not None
-    bias = rest[0].data if rest else np.zeros(len(weight.data), np.int32)
-    assert bias is not None
-    multiplier, shift = channel_multipliers(image, weight, outputs[0], len(weight.data))
-    prove_no_overflow(accumulator_bound(weight.data, bias, 0), shift)
-    low, high = integer_bounds(attrs.activation, outputs[0].qparams)
+    image = inputs[0]
+    channels = lower_channels(inputs, outputs[0], 0, attrs.activation)
     return Conv2DInt(
         input_shape=image.shape,
         output_shape=outputs[0].shape,
-        element=element(inputs[0]),
+        element=channels.element,
+        reduced=channels.reduced,
+        accumulator=channels.accumulator,
         window=attrs.window,
         input_zero_point=int(image.qparams.zero_point[0]),
         output_zero_point=int(outputs[0].qparams.zero_point[0]),
-        activation_min=low,
-        activation_max=high,
+        activation_min=channels.activation_min,
+        activation_max=channels.activation_max,
         activation_code=tflite_code(attrs.activation),
-        weights=weight.data,
-        bias=bias,
-        multiplier=multiplier,
-        shift=shift,
+        weights=channels.weights,
+        bias=channels.bias,
+        multiplier=channels.multiplier,
+        shift=channels.shift,
     )
 
 
 def run_int(params: Conv2DInt, x: Array) -> Array:
-    out = np.empty((len(x), *params.output_shape[1:]), np.int8)
+    out = np.empty((len(x), *params.output_shape[1:]), params.element)
     positions = params.output_shape[1] * params.output_shape[2]
-    bias, matmul = params.folded_bias, partial(exact_matmul, peak=128)
+    bias, matmul = params.folded_bias, partial(exact_matmul, peak=peak(params))
     for block in sample_blocks(len(x), positions * max(params.weights[0].size, len(params.weights))):
-        y = requantize(
-            correlate(x[block], params.weights, params.window, params.input_zero_point, matmul),
-            params.multiplier,
-            params.shift,
-            params.output_zero_point,
-            params.activation_min,
-            params.activation_max,
-            bias=bias,
-        )
-        out[block] = y.reshape(-1, *params.output_shape[1:])
+        sums = correlate(x[block], params.weights, params.window, params.input_zero_point, matmul)
+        out[block] = requantize_channels(params, sums, bias).reshape(-1, *params.output_shape[1:])
     return out
 
 
 def constants(params: Conv2DInt) -> Mapping[str, Array]:
-    return {
-        "weights": params.weights,
-        "bias": params.folded_bias,
-        "multiplier": params.multiplier,
-        "shift": params.shift,
-    }
+    return channel_constants(params, params.folded_bias)
 
 
 def scratch(params: Conv2DInt) -> int:
     """A ring of as many padded input lines as the kernel spans; none without padding."""
-    return win.ring_bytes(params.window, params.input_shape)
+    return win.ring_bytes(params.window, params.input_shape, width(params.element))
 
 
 def rows(params: Conv2DInt) -> Rows:
@@ -206,11 +190,11 @@ def rows(params: Conv2DInt) -> Rows:
 
 
 def work(params: Conv2DInt) -> Work:
-    outputs = int(np.prod(params.output_shape))
+    outputs = elements(params.output_shape)
     return Work(
         macs=outputs * params.weights[0].size,
         weight_bytes=params.weights.nbytes + params.bias.nbytes,
-        activation_bytes=int(np.prod(params.input_shape)) + outputs,
+        activation_bytes=width(params.element) * (elements(params.input_shape) + outputs),
     )
 
 
@@ -225,11 +209,12 @@ OP = Op(
     write_tflite=write_tflite,
     infer_shapes=infer_shapes,
     run_float=run_float,
-    constraints=(whole_groups, constant_weights),
+    constraints=(whole_groups, constant_weights, bias_of_64_or_32_bits),
     quantization=FREE,
     weight_axis=0,
     lower=lower,
     run_int=run_int,
+    dtypes=SCALED,
     constants=constants,
     scratch=scratch,
     rows=rows,

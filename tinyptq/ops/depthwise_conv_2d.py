@@ -9,18 +9,11 @@ import numpy as np
 
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops import window as win
-from tinyptq.ops.activation import NONE, Clamp, integer_bounds, read_clamp, tflite_code
+from tinyptq.ops.activation import NONE, Clamp, read_clamp, tflite_code
 from tinyptq.ops.base import FREE, Op, Operand, Rows, TfliteCode, TfliteOperator, elements
-from tinyptq.ops.element import element
-from tinyptq.ops.requantize import (
-    accumulator_bound,
-    channel_multipliers,
-    exact_dtype,
-    fold_zero_point,
-    prove_no_overflow,
-    requantize,
-    sample_blocks,
-)
+from tinyptq.ops.channels import bias_of_64_bits, channel_constants, lower_channels, peak, requantize_channels
+from tinyptq.ops.element import SCALED, width
+from tinyptq.ops.requantize import exact_dtype, fold_zero_point, sample_blocks
 from tinyptq.ops.window import Lines, Window
 from tinyptq.program import Work
 
@@ -41,6 +34,8 @@ class DepthwiseConv2DInt:
     input_shape: Shape  # [1, h, w, in]
     output_shape: Shape  # [1, out_h, out_w, in·depth_multiplier]
     element: str  # of input and output: "int8" or "int16"
+    reduced: bool  # sums are rescaled by 16 bits of the multiplier
+    accumulator: str  # type that holds every sum: "int32" or "int64"
     window: Window
     depth_multiplier: int
     input_zero_point: int
@@ -49,22 +44,27 @@ class DepthwiseConv2DInt:
     activation_max: int
     activation_code: int  # TFLite's fused activation
     weights: Array  # int8 [1, kernel_h, kernel_w, out]
-    bias: Array  # int32 [out]
+    bias: Array  # int32 [out], int64 where reduced
     multiplier: Array  # int32 [out]
     shift: Array  # int8 [out], positive is left
 
     @property
     def folded_bias(self) -> Array:
-        """int32 [out]"""
+        """[out], of bias' type"""
         return fold_zero_point(self.bias, self.weights, 3, self.input_zero_point)
 
     @property
     def lines(self) -> Lines:
-        return win.lines(self.window, self.input_shape)
+        return win.lines(self.window, self.input_shape, width(self.element))
+
+    @property
+    def output_row(self) -> int:
+        """Elements of an output row."""
+        return self.output_shape[2] * self.output_shape[3]
 
     @property
     def output_row_bytes(self) -> int:
-        return self.output_shape[2] * self.output_shape[3]
+        return self.output_row * width(self.element)
 
     @property
     def weight_row_bytes(self) -> int:
@@ -159,63 +159,47 @@ def constant_weights(graph: Graph, node: Node) -> bool:
 
 
 def lower(attrs: DepthwiseConv2D, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> DepthwiseConv2DInt:
-    image, weight, *rest = inputs
-    assert weight.data is not None
-    channels = weight.data.shape[3]
-    bias = rest[0].data if rest else np.zeros(channels, np.int32)
-    assert bias is not None
-    multiplier, shift = channel_multipliers(image, weight, outputs[0], channels)
-    prove_no_overflow(accumulator_bound(weight.data, bias, 3), shift)
-    low, high = integer_bounds(attrs.activation, outputs[0].qparams)
+    image = inputs[0]
+    channels = lower_channels(inputs, outputs[0], 3, attrs.activation)
     return DepthwiseConv2DInt(
         input_shape=image.shape,
         output_shape=outputs[0].shape,
-        element=element(inputs[0]),
+        element=channels.element,
+        reduced=channels.reduced,
+        accumulator=channels.accumulator,
         window=attrs.window,
         depth_multiplier=attrs.multiplier,
         input_zero_point=int(image.qparams.zero_point[0]),
         output_zero_point=int(outputs[0].qparams.zero_point[0]),
-        activation_min=low,
-        activation_max=high,
+        activation_min=channels.activation_min,
+        activation_max=channels.activation_max,
         activation_code=tflite_code(attrs.activation),
-        weights=weight.data,
-        bias=bias,
-        multiplier=multiplier,
-        shift=shift,
+        weights=channels.weights,
+        bias=channels.bias,
+        multiplier=channels.multiplier,
+        shift=channels.shift,
     )
 
 
 def run_int(params: DepthwiseConv2DInt, x: Array) -> Array:
-    out = np.empty((len(x), *params.output_shape[1:]), np.int8)
-    reach = 128.0 * float(np.abs(params.weights.astype(np.int64)).sum(axis=(0, 1, 2)).max())
+    out = np.empty((len(x), *params.output_shape[1:]), params.element)
+    reach = peak(params) * float(np.abs(params.weights.astype(np.int64)).sum(axis=(0, 1, 2)).max())
     dtype = exact_dtype(reach)
     weights, bias = params.weights.astype(dtype), params.folded_bias
     for block in sample_blocks(len(x), 4 * elements(params.output_shape)):
         image = win.padded(x[block], params.window, params.input_zero_point).astype(dtype)
-        out[block] = requantize(
-            correlate(image, weights, params.window, params.depth_multiplier),
-            params.multiplier,
-            params.shift,
-            params.output_zero_point,
-            params.activation_min,
-            params.activation_max,
-            bias=bias,
-        )
+        sums = correlate(image, weights, params.window, params.depth_multiplier)
+        out[block] = requantize_channels(params, sums, bias)
     return out
 
 
 def constants(params: DepthwiseConv2DInt) -> Mapping[str, Array]:
-    return {
-        "weights": params.weights,
-        "bias": params.folded_bias,
-        "multiplier": params.multiplier,
-        "shift": params.shift,
-    }
+    return channel_constants(params, params.folded_bias)
 
 
 def scratch(params: DepthwiseConv2DInt) -> int:
     """A ring of as many padded input lines as the kernel spans; none without padding."""
-    return win.ring_bytes(params.window, params.input_shape)
+    return win.ring_bytes(params.window, params.input_shape, width(params.element))
 
 
 def rows(params: DepthwiseConv2DInt) -> Rows:
@@ -227,7 +211,7 @@ def work(params: DepthwiseConv2DInt) -> Work:
     return Work(
         macs=outputs * params.window.kernel[0] * params.window.kernel[1],
         weight_bytes=params.weights.nbytes + params.bias.nbytes,
-        activation_bytes=elements(params.input_shape) + outputs,
+        activation_bytes=width(params.element) * (elements(params.input_shape) + outputs),
     )
 
 
@@ -242,11 +226,12 @@ OP = Op(
     write_tflite=write_tflite,
     infer_shapes=infer_shapes,
     run_float=run_float,
-    constraints=(whole_multiplier, constant_weights),
+    constraints=(whole_multiplier, constant_weights, bias_of_64_bits),
     quantization=FREE,
     weight_axis=3,
     lower=lower,
     run_int=run_int,
+    dtypes=SCALED,
     constants=constants,
     scratch=scratch,
     rows=rows,

@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from tinyptq.graph import Array, Graph, Node, Shape
-from tinyptq.ops.activation import NONE, Clamp, integer_bounds, read_clamp, tflite_code
+from tinyptq.ops.activation import NONE, Clamp, read_clamp, tflite_code
 from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator, elements
-from tinyptq.ops.element import element
-from tinyptq.ops.requantize import (
-    accumulator_bound,
-    channel_multipliers,
-    exact_matmul,
-    fold_zero_point,
-    prove_no_overflow,
-    requantize,
-)
+from tinyptq.ops.channels import bias_of_64_or_32_bits, channel_constants, lower_channels, peak, requantize_channels
+from tinyptq.ops.element import SCALED, width
+from tinyptq.ops.requantize import exact_matmul, fold_zero_point
 from tinyptq.program import Work
 
 
@@ -37,6 +29,8 @@ class FullyConnectedInt:
     input_shape: Shape  # [1, ...]
     output_shape: Shape  # [1, out], or [1, ..., out] with keep_dims
     element: str  # of input and output: "int8" or "int16"
+    reduced: bool  # sums are rescaled by 16 bits of the multiplier
+    accumulator: str  # type that holds every sum: "int32" or "int64"
     keep_dims: bool
     input_zero_point: int
     output_zero_point: int
@@ -44,13 +38,13 @@ class FullyConnectedInt:
     activation_max: int
     activation_code: int  # TFLite's fused activation
     weights: Array  # int8 [out, in]
-    bias: Array  # int32 [out]
+    bias: Array  # int32 [out], int64 where reduced
     multiplier: Array  # int32 [out]
     shift: Array  # int8 [out], positive is left
 
     @property
     def folded_bias(self) -> Array:
-        """int32 [out]"""
+        """[out], of bias' type"""
         return fold_zero_point(self.bias, self.weights, 0, self.input_zero_point)
 
     @property
@@ -111,58 +105,41 @@ def symmetric_weights(graph: Graph, node: Node) -> bool:
 
 
 def lower(attrs: FullyConnected, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> FullyConnectedInt:
-    x, weight, *rest = inputs
-    assert weight.data is not None
-    bias = rest[0].data if rest else np.zeros(len(weight.data), np.int32)
-    assert bias is not None
-    multiplier, shift = channel_multipliers(x, weight, outputs[0], weight.shape[0])
-    prove_no_overflow(accumulator_bound(weight.data, bias, 0), shift)
-    low, high = integer_bounds(attrs.activation, outputs[0].qparams)
+    x = inputs[0]
+    channels = lower_channels(inputs, outputs[0], 0, attrs.activation)
     return FullyConnectedInt(
         input_shape=x.shape,
         output_shape=outputs[0].shape,
-        element=element(inputs[0]),
+        element=channels.element,
+        reduced=channels.reduced,
+        accumulator=channels.accumulator,
         keep_dims=attrs.keep_dims,
         input_zero_point=int(x.qparams.zero_point[0]),
         output_zero_point=int(outputs[0].qparams.zero_point[0]),
-        activation_min=low,
-        activation_max=high,
+        activation_min=channels.activation_min,
+        activation_max=channels.activation_max,
         activation_code=tflite_code(attrs.activation),
-        weights=weight.data,
-        bias=bias,
-        multiplier=multiplier,
-        shift=shift,
+        weights=channels.weights,
+        bias=channels.bias,
+        multiplier=channels.multiplier,
+        shift=channels.shift,
     )
 
 
 def run_int(params: FullyConnectedInt, x: Array) -> Array:
-    product = exact_matmul(x.reshape(-1, params.depth), params.weights.T, peak=128)
-    y = requantize(
-        product,
-        params.multiplier,
-        params.shift,
-        params.output_zero_point,
-        params.activation_min,
-        params.activation_max,
-        bias=params.folded_bias,
-    )
-    return y.reshape(len(x), *params.output_shape[1:])
+    sums = exact_matmul(x.reshape(-1, params.depth), params.weights.T, peak=peak(params))
+    return requantize_channels(params, sums, params.folded_bias).reshape(len(x), *params.output_shape[1:])
 
 
 def constants(params: FullyConnectedInt) -> Mapping[str, Array]:
-    return {
-        "weights": params.weights,
-        "bias": params.folded_bias,
-        "multiplier": params.multiplier,
-        "shift": params.shift,
-    }
+    return channel_constants(params, params.folded_bias)
 
 
 def work(params: FullyConnectedInt) -> Work:
     return Work(
         macs=params.vectors * params.weights.size,
         weight_bytes=params.weights.nbytes + params.bias.nbytes,
-        activation_bytes=elements(params.input_shape) + elements(params.output_shape),
+        activation_bytes=width(params.element) * (elements(params.input_shape) + elements(params.output_shape)),
     )
 
 
@@ -177,11 +154,12 @@ OP = Op(
     write_tflite=write_tflite,
     infer_shapes=infer_shapes,
     run_float=run_float,
-    constraints=(matching_depth, constant_weights, symmetric_weights),
+    constraints=(matching_depth, constant_weights, symmetric_weights, bias_of_64_or_32_bits),
     quantization=FREE,
     weight_axis=0,
     lower=lower,
     run_int=run_int,
+    dtypes=SCALED,
     constants=constants,
     work=work,
 )

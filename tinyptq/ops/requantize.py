@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from tinyptq.graph import Array
 from tinyptq.ops.base import Operand
 
 BLOCK = 1 << 14  # elements whose int64 intermediates stay in a 512 KB cache
+Rescaling = Callable[[Array, Array, Any, Any], None]  # fixedpoint.rescale or rescale_reduced
 TILE = 1 << 18  # float32 elements of a block of samples
 
 
@@ -42,10 +43,11 @@ def requantize(
     zero_point: int,
     low: int,
     high: int,
-    dtype: type = np.int8,
+    dtype: Any = np.int8,
     bias: Array | None = None,
+    rescaling: Rescaling = rescale,
 ) -> Array:
-    """clamp(MBQM(accumulator + bias) + zero_point): accumulator [..., channels] of exact integers.
+    """clamp(rescaling(accumulator + bias) + zero_point): accumulator [..., channels] of exact integers.
 
     multiplier, shift, bias: [channels] or [1]. Source: ARITHMETIC contract, gemmlowp double rounding.
     """
@@ -60,7 +62,7 @@ def requantize(
         np.copyto(x, block, casting="unsafe")  # exact: floats of integers
         if bias is not None:
             x += bias
-        rescale(x, scratch[: len(block)], multiplier, shift)
+        rescaling(x, scratch[: len(block)], multiplier, shift)
         x += zero_point
         np.clip(x, low, high, out=x)
         out[start : start + step] = x
@@ -68,19 +70,19 @@ def requantize(
 
 
 def fold_zero_point(bias: Array, weights: Array, channel_axis: int, zero_point: int) -> Array:
-    """bias − zero_point · Σw per output channel, int32: Σ(x − zero_point)·w + bias becomes Σx·w + this.
+    """bias − zero_point · Σw per output channel, of bias' type: Σ(x − zero_point)·w + bias becomes Σx·w + this.
 
     Exact for convolutions because padded taps hold the zero point; proved in range by prove_no_overflow.
     """
     others = tuple(axis for axis in range(weights.ndim) if axis != channel_axis)
     folded: Array = bias.astype(np.int64) - zero_point * weights.astype(np.int64).sum(axis=others)
-    return folded.astype(np.int32)
+    return folded.astype(bias.dtype)
 
 
-def accumulator_bound(weights: Array, bias: Array, channel_axis: int) -> Array:
-    """Per output channel the largest |Σ(x − zero_point)·w + bias| that int8 inputs can reach, int64."""
+def accumulator_bound(weights: Array, bias: Array, channel_axis: int, reach: int = 255) -> Array:
+    """Per output channel the largest |Σ(x − zero_point)·w + bias| for |x − zero_point| <= reach (int8: 255), int64."""
     others = tuple(axis for axis in range(weights.ndim) if axis != channel_axis)
-    bound: Array = np.abs(weights.astype(np.int64)).sum(axis=others) * 255 + np.abs(bias.astype(np.int64))
+    bound: Array = np.abs(weights.astype(np.int64)).sum(axis=others) * reach + np.abs(bias.astype(np.int64))
     return bound
 
 

@@ -9,18 +9,12 @@ import numpy as np
 
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array, Graph, Node, Shape
-from tinyptq.ops.activation import NONE, Clamp, integer_bounds, read_clamp, tflite_code
+from tinyptq.ops.activation import NONE, Clamp, read_clamp, tflite_code
 from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator, elements
+from tinyptq.ops.channels import bias_of_64_or_16_bits, channel_constants, lower_channels, peak, requantize_channels
 from tinyptq.ops.copies import int32
-from tinyptq.ops.element import element
-from tinyptq.ops.requantize import (
-    accumulator_bound,
-    channel_multipliers,
-    exact_matmul,
-    prove_no_overflow,
-    requantize,
-    sample_blocks,
-)
+from tinyptq.ops.element import SCALED, width
+from tinyptq.ops.requantize import exact_matmul, sample_blocks
 from tinyptq.ops.window import MAX_SIDE, SAME_CODE, TFLITE_PADDING, VALID_CODE, filter_size, same_padding
 from tinyptq.program import Work
 
@@ -45,6 +39,8 @@ class TransposeConvInt:
     input_shape: Shape  # [1, h, w, in]
     output_shape: Shape  # [1, out_h, out_w, out]
     element: str  # of input and output: "int8" or "int16"
+    reduced: bool  # sums are rescaled by 16 bits of the multiplier
+    accumulator: str  # type that holds every sum: "int32" or "int64"
     stride: tuple[int, int]
     cropped: tuple[int, int]
     input_zero_point: int
@@ -53,7 +49,7 @@ class TransposeConvInt:
     activation_max: int
     activation_code: int  # TFLite's fused activation
     weights: Array  # int8 [out, kernel_h, kernel_w, in]
-    bias: Array  # int32 [out]
+    bias: Array  # int32 [out], int64 where reduced
     multiplier: Array  # int32 [out]
     shift: Array  # int8 [out], positive is left
 
@@ -67,7 +63,7 @@ class TransposeConvInt:
 
     @property
     def input_row(self) -> int:
-        """Bytes of an input row."""
+        """Elements of an input row."""
         return self.input_shape[2] * self.channels
 
     @property
@@ -166,67 +162,51 @@ def fitting_size(graph: Graph, node: Node) -> bool:
 
 
 def lower(attrs: TransposeConv, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> TransposeConvInt:
-    image, weight, *rest = inputs
-    assert weight.data is not None
-    bias = rest[0].data if rest else np.zeros(len(weight.data), np.int32)
-    assert bias is not None
-    multiplier, shift = channel_multipliers(image, weight, outputs[0], len(weight.data))
-    prove_no_overflow(accumulator_bound(weight.data, bias, 0), shift)
-    low, high = integer_bounds(attrs.activation, outputs[0].qparams)
+    image = inputs[0]
+    channels = lower_channels(inputs, outputs[0], 0, attrs.activation)
     return TransposeConvInt(
         input_shape=image.shape,
         output_shape=outputs[0].shape,
-        element=element(inputs[0]),
+        element=channels.element,
+        reduced=channels.reduced,
+        accumulator=channels.accumulator,
         stride=attrs.stride,
         cropped=attrs.cropped,
         input_zero_point=int(image.qparams.zero_point[0]),
         output_zero_point=int(outputs[0].qparams.zero_point[0]),
-        activation_min=low,
-        activation_max=high,
+        activation_min=channels.activation_min,
+        activation_max=channels.activation_max,
         activation_code=tflite_code(attrs.activation),
-        weights=weight.data,
-        bias=bias,
-        multiplier=multiplier,
-        shift=shift,
+        weights=channels.weights,
+        bias=channels.bias,
+        multiplier=channels.multiplier,
+        shift=channels.shift,
     )
 
 
 def run_int(params: TransposeConvInt, x: Array) -> Array:
-    """Sums of taps are exact: |acc| was proved to fit 32 bits, and float64 holds 53."""
-    out = np.empty((len(x), *params.output_shape[1:]), np.int8)
+    """Sums of taps are exact: |acc| was proved to fit 32 or 47 bits, and float64 holds 53."""
+    out = np.empty((len(x), *params.output_shape[1:]), params.element)
     right, (kernel_h, kernel_w) = matrix(params.weights), params.kernel
     size = params.output_shape[1], params.output_shape[2]
     for block in sample_blocks(len(x), params.input_shape[1] * params.input_shape[2] * right.shape[1]):
         centred = x[block].astype(np.int16) - params.input_zero_point
-        products = exact_matmul(centred, right, peak=255).astype(np.int32)
+        products = exact_matmul(centred, right, peak=max(peak(params), 255)).astype(params.accumulator)
         taps = products.reshape(*centred.shape[:3], kernel_h, kernel_w, -1)
-        out[block] = requantize(
-            spread(taps, params.stride, params.cropped, size),
-            params.multiplier,
-            params.shift,
-            params.output_zero_point,
-            params.activation_min,
-            params.activation_max,
-            bias=params.bias,
-        )
+        sums = spread(taps, params.stride, params.cropped, size)
+        out[block] = requantize_channels(params, sums, params.bias)
     return out
 
 
 def constants(params: TransposeConvInt) -> Mapping[str, Array]:
-    return {
-        "weights": params.weights,
-        "bias": params.bias,
-        "multiplier": params.multiplier,
-        "shift": params.shift,
-    }
+    return channel_constants(params, params.bias)
 
 
 def work(params: TransposeConvInt) -> Work:
-    pixels = elements(params.input_shape)
     return Work(
         macs=params.input_shape[1] * params.input_shape[2] * params.weights.size,
         weight_bytes=params.weights.nbytes + params.bias.nbytes,
-        activation_bytes=pixels + elements(params.output_shape),
+        activation_bytes=width(params.element) * (elements(params.input_shape) + elements(params.output_shape)),
     )
 
 
@@ -241,11 +221,12 @@ OP = Op(
     write_tflite=write_tflite,
     infer_shapes=infer_shapes,
     run_float=run_float,
-    constraints=(fitting_depth, constant_weights, fitting_size),
+    constraints=(fitting_depth, constant_weights, fitting_size, bias_of_64_or_16_bits),
     quantization=FREE,
     weight_axis=0,
     lower=lower,
     run_int=run_int,
+    dtypes=SCALED,
     constants=constants,
     work=work,
     operand_order=(2, 1, 3),

@@ -143,7 +143,7 @@ def tflite_padding(window: Window, input_shape: Shape) -> tuple[tuple[TfliteCode
 
 @dataclass(frozen=True)
 class Lines:
-    """How a kernel walks int8 input lines: the literals of templates/macros/window.j2, all in bytes but count.
+    """How a kernel walks input lines: the literals of templates/macros/window.j2.
 
     With padding the lines lie in a ring of `count` padded lines; without, they are rows of the input itself.
     """
@@ -156,30 +156,57 @@ class Lines:
     right_bytes: int
     column_bytes: int  # from one output column to the next
     tap_bytes: int  # from one tap of a kernel row to the next
-    run: int  # contiguous bytes of a kernel row; one tap when dilated
+    run: int  # contiguous elements of a kernel row; one tap when dilated
     skips: bool  # rows lie between two windows that no window reads
+    width: int = 1  # bytes of an element
+
+    @property
+    def line_step(self) -> int:
+        """Elements of a line, border included."""
+        return self.bytes // self.width
+
+    @property
+    def row_step(self) -> int:
+        """Elements of a row of the input."""
+        return self.row_bytes // self.width
+
+    @property
+    def left_step(self) -> int:
+        return self.left_bytes // self.width
+
+    @property
+    def column_step(self) -> int:
+        """Elements from one output column to the next."""
+        return self.column_bytes // self.width
+
+    @property
+    def tap_step(self) -> int:
+        """Elements from one tap of a kernel row to the next."""
+        return self.tap_bytes // self.width
 
 
-def lines(window: Window, input_shape: Shape) -> Lines:
-    _, _, width, channels = input_shape
-    dilated = window.dilation[1] > 1
+def lines(window: Window, input_shape: Shape, width: int = 1) -> Lines:
+    """width: bytes of an element."""
+    _, _, columns, channels = input_shape
+    dilated, pixel = window.dilation[1] > 1, width * channels
     return Lines(
         padded=window.padded,
         count=window.extent[0],
-        bytes=(width + window.pad_left + window.pad_right) * channels,
-        row_bytes=width * channels,
-        left_bytes=window.pad_left * channels,
-        right_bytes=window.pad_right * channels,
-        column_bytes=window.stride[1] * channels,
-        tap_bytes=window.dilation[1] * channels,
+        bytes=(columns + window.pad_left + window.pad_right) * pixel,
+        row_bytes=columns * pixel,
+        left_bytes=window.pad_left * pixel,
+        right_bytes=window.pad_right * pixel,
+        column_bytes=window.stride[1] * pixel,
+        tap_bytes=window.dilation[1] * pixel,
         run=channels if dilated else window.kernel[1] * channels,
         skips=window.stride[0] > window.extent[0],
+        width=width,
     )
 
 
-def ring_bytes(window: Window, input_shape: Shape) -> int:
-    """Bytes of the ring of padded lines a kernel slides over; 0 when no padding is needed."""
-    geometry = lines(window, input_shape)
+def ring_bytes(window: Window, input_shape: Shape, width: int = 1) -> int:
+    """Bytes of the ring of padded lines of elements of width bytes; 0 when no padding is needed."""
+    geometry = lines(window, input_shape, width)
     return geometry.count * geometry.bytes if window.padded else 0
 
 
