@@ -5,17 +5,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.conformance import CLAIMS, DRAWS, each_drawn, fixed
-from tests.conformance.authority import authority
+from tests.conformance.authority import REFUSED, authority, by_tflm
+from tests.conformance.folded import imported
 from tests.conformance.together import on_board, on_host
-from tests.conformance.trial import Trial
+from tests.conformance.trial import Trial, make_trial
 from tests.firmware_fixture import require_tools
 from tinyptq.board import load_board
-from tinyptq.ops import OPS
+from tinyptq.errors import TinyptqError
+from tinyptq.graph import QParams
+from tinyptq.ops import BY_NAME, OPS
 
 EXAMPLES, COMPILED = 30, 8
 PER_BOARD = 2
@@ -49,3 +53,25 @@ def test_every_operator_on_every_isa(name: str, blocks: bool, tmp_path: Path) ->
     comparison = on_board(chosen, board, tmp_path, blocks)
     assert comparison.equal, "\n".join(map(str, comparison.mismatches))
     assert comparison.layers >= PER_BOARD * len(CLAIMS)
+
+
+@pytest.mark.parametrize(("name", "dtype"), sorted(REFUSED))
+def test_what_tflite_micro_refuses(name: str, dtype: str) -> None:
+    """Once it computes one of these, it is the authority."""
+    pytest.importorskip("tflite_micro")
+    (trial,) = fixed(name, dtype, 1, among=2)
+    with pytest.raises((TinyptqError, RuntimeError)):
+        by_tflm(trial)
+
+
+def test_concatenations_of_unequal_scales_are_refused() -> None:
+    """What the file says then is computed here with a QUANTIZE before the input that differs."""
+    pytest.importorskip("tflite_micro")
+    (trial,) = fixed("concatenation", "int8", 1)
+    single = trial.single
+    assert single is not None and len(single.operands) > 1
+    first = replace(single.operands[0], qparams=QParams.per_tensor(0.7, 3))
+    unequal = make_trial(BY_NAME["concatenation"], replace(single, operands=(first, *single.operands[1:])))
+    with pytest.raises((TinyptqError, RuntimeError)):
+        by_tflm(unequal)
+    assert [layer.op for layer in imported(unequal.model).layers].count("quantize") >= 1

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.models import INT8_MODELS
 from tests.shared import shared_path
 from tinyptq import pipeline, tflm
 from tinyptq.frontend import load_model
@@ -19,21 +20,6 @@ from tinyptq.simulate import simulate
 from tinyptq.verify import checkpoints, compare
 
 INPUTS = 32
-INT8_MODELS = (
-    "mlperf_tiny/ic/pretrainedResnet_quant.tflite",
-    "mlperf_tiny/kws/kws_ref_model.tflite",
-    "mlperf_tiny/vww/vww_96_int8.tflite",
-    "mlperf_tiny/ad/ad01_int8.tflite",
-    "mlperf_tiny/sww/str_ww_ref_model.tflite",
-    "tflm/person_detect.tflite",
-    "tflm/micro_speech_quantized.tflite",
-    "tflm/hello_world_int8.tflite",
-    "tflm/simple_add_model.tflite",
-    "keras3/uraich_hello_world_int8.tflite",
-    "tflm/trained_lstm_int8.tflite",
-    "tflm/keyword_scrambled.tflite",
-    "tflm/keyword_scrambled_8bit.tflite",
-)
 BOARDS = ("cortex-m55", "cortex-m4", "cortex-m0", "riscv32")
 
 

@@ -133,6 +133,21 @@ REFUSED: dict[tuple[str, str], str] = {
     **{(name, dtype): "has int8 only" for name in EXTREMES for dtype in ("int16", "int32")},
     ("transpose", "int32"): "moves int8 and int16 only",
 }
+# What else tflite-micro leaves open. The draws stay clear of it, or say it in other operators.
+LIMITS = (
+    "CONCATENATION of unequal scales: refused; the compiler puts a QUANTIZE before each input that differs",
+    "DEQUANTIZE, SPACE_TO_BATCH_ND, BATCH_TO_SPACE_ND: never layers here, drawn with the operators they stand among",
+    "DIV by zero, or with a right shift beyond 31 (small quotients of coarse outputs): undefined in its C++; drawn "
+    "with divisors of one sign and quotients whose shift is defined",
+    "EXP, GELU, LOG, NEG, SQRT, SQUARE of int8, and SiLU: refused or unknown; exported as CAST, ADD, GATHER of a table",
+    "GRU: unknown; exported as the operators it is made of, every run from zeros",
+    "RELU_N1_TO_1, RELU_0_TO_1 and other clamps: unknown; exported as MAXIMUM and MINIMUM",
+    "RSQRT of negative inputs: it stops; drawn from the zero point up",
+    "SOFTMAX of 512 and more equal exponentials: its shift is asserted; drawn up to 300 a row",
+    "SPACE_TO_BATCH_ND with padding: it pads with what its memory holds; it gets a PAD before it instead",
+    "STRIDED_SLICE with new axes: unknown; exported with a RESHAPE",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM that starts every run from zeros: its variables are reset before each run",
+)
 
 
 def authority(name: str, dtype: str) -> Authority:
