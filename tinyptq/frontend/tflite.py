@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from tinyptq.errors import TinyptqError
 from tinyptq.frontend.flatbuffer import guarded, require
+from tinyptq.frontend.loops import read_loops
 from tinyptq.frontend.shapes import settle_shapes
 from tinyptq.frontend.subgraphs import FileOperator, read_subgraphs
 from tinyptq.frontend.tflite_tensors import KEPT, Operands
@@ -27,8 +29,17 @@ def load_tflite(data: bytes, name: str = "model", where: str | None = None) -> G
         model = resolve_variables(subgraphs)
         kept = frozenset((*names(main.outputs), *(variable.after for variable in model.variables)))
         settled = settle_shapes(model.operators, model.tensors, main.operands.unknown, kept)
-    nodes = tuple(read_node(where, item, main.operands, model.refused) for item in settled.operators)
-    graph = Graph(name, settled.tensors, nodes, names(main.inputs), names(main.outputs), variables=model.variables)
+        loops = read_loops(settled.operators, subgraphs, settled.tensors)
+    refused = {**model.refused, **loops.refused}
+    nodes = tuple(
+        node
+        for item in settled.operators
+        for node in loops.nodes.get(item.source) or (read_node(where, item, main.operands, refused),)
+    )
+    tensors = {**settled.tensors, **loops.tensors}
+    written = {name for node in nodes for name in node.outputs if name in main.operands.oddities}
+    tensors.update({name: replace(tensors[name], data=None) for name in written})
+    graph = Graph(name, tensors, nodes, names(main.inputs), names(main.outputs), variables=model.variables)
     errors = check_graph(graph)
     if errors:
         raise TinyptqError("bad-tflite", f"damaged model: {'; '.join(errors[:5])}", where=where)
