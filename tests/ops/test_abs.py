@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 
-from tests.laws import Case, c_law, file_law, float_law, int_law, parametrize, step_law
-from tests.ops.exhaustive import exhaustive_law, scales, zero_points
+from tests.laws import Case, c_law, file_law, float_law, int_law, parametrize, step_law, widened
+from tests.ops.exhaustive import exhaustive_law, scales, wide_law, zero_points
 from tests.ops.unary import every_output
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import QParams
@@ -21,6 +21,7 @@ CASES = (
     Case("vector", Abs(), ((1, 50),), "both signs"),
     Case("image", Abs(), ((1, 3, 4, 5),), "any shape"),
 )
+WIDE = widened(CASES)
 
 
 def test_on_paper() -> None:
@@ -34,12 +35,12 @@ def test_float_equals_litert(case: Case) -> None:
     float_law(absolute.OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(absolute.OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_stay_near_float(case: Case) -> None:
     step_law(absolute.OP, case)
 
@@ -50,7 +51,7 @@ def test_file_round_trip(case: Case) -> None:
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(absolute.OP, CASES, tmp_path)
+    c_law(absolute.OP, (*CASES, *WIDE), tmp_path)
 
 
 @settings(deadline=None, max_examples=60)
@@ -64,3 +65,10 @@ def test_every_input_equals_tflm(scale: float, zero_point: int, ratio: float, ou
 def test_an_output_scale_too_fine_is_refused() -> None:
     with pytest.raises(TinyptqError, match="millions of times finer"):
         every_output(absolute.OP, Abs(), per_tensor(1.0), per_tensor(2.0**-24))
+
+
+@settings(deadline=None, max_examples=20)
+@given(scale=scales(1e-6, 1e2), ratio=scales(1e-4, 1e4))
+@example(scale=0.1, ratio=1.0)
+def test_every_int16_equals_tflm(scale: float, ratio: float) -> None:
+    wide_law(absolute.OP, Abs(), (scale,), scale * ratio)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 
-from tests.laws import Case, c_law, file_law, float_law, int_law, parametrize, step_law
+from tests.laws import Case, c_law, file_law, float_law, int_law, parametrize, step_law, widened
 from tests.ops.exhaustive import exhaustive_law, scales, zero_points
-from tests.ops.unary import every_output
+from tests.ops.unary import every_output, interpolated_law
 from tinyptq.errors import TinyptqError
-from tinyptq.graph import QParams
+from tinyptq.graph import Array, QParams
 from tinyptq.ops import elu
 from tinyptq.ops.elu import Elu
 
@@ -22,6 +22,11 @@ CASES = (
     Case("vector", Elu(), ((1, 50),), "both signs", spread=3.0),
     Case("image", Elu(), ((1, 3, 4, 5),), "any shape", spread=0.3),
 )
+WIDE = widened(CASES)
+
+
+def real(x: Array) -> Array:
+    return np.where(x < 0, np.expm1(np.minimum(x, 0)), x)
 
 
 def test_on_paper() -> None:
@@ -52,7 +57,7 @@ def test_file_round_trip(case: Case) -> None:
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(elu.OP, CASES, tmp_path)
+    c_law(elu.OP, (*CASES, *WIDE), tmp_path)
 
 
 @settings(deadline=None, max_examples=100)
@@ -66,3 +71,8 @@ def test_every_input_equals_tflm(scale: float, zero_point: int, ratio: float, ou
 def test_an_output_scale_too_fine_is_refused() -> None:
     with pytest.raises(TinyptqError, match="millions of times finer"):
         every_output(elu.OP, Elu(), per_tensor(1.0), per_tensor(2.0**-24))
+
+
+@pytest.mark.parametrize("pair", [(2.0**-12, 2.0**-12), (2.0**-11, 2.0**-11), (2.0**-14, 2.0**-14)])
+def test_int16_is_near_the_function(pair: tuple[float, float]) -> None:
+    interpolated_law(elu.OP, Elu(), real, pair)

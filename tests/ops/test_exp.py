@@ -5,11 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import example, given, settings
 
-from tests.laws import Case, c_law, draw, int_law, parametrize
+from tests.laws import Case, c_law, draw, int_law, parametrize, widened
 from tests.ops.exhaustive import exhaustive_law, scales, zero_points
-from tests.ops.unary import assert_float_equals_litert, assert_near_litert_int8, every_output, half_step_law, reads_back
+from tests.ops.unary import (
+    assert_float_equals_litert,
+    assert_near_litert_int8,
+    every_output,
+    half_step_law,
+    interpolated_law,
+    reads_back,
+)
 from tinyptq.graph import Array, QParams
 from tinyptq.ops import exp
 from tinyptq.ops.base import TfliteCode
@@ -21,6 +29,7 @@ CASES = (
     Case("vector", Exp(), ((1, 50),), "both signs", spread=2.0),
     Case("image", Exp(), ((1, 3, 4, 5),), "any shape", spread=0.5),
 )
+WIDE = widened(CASES)
 CODE = TfliteCode("EXP")
 
 
@@ -51,7 +60,7 @@ def test_the_exported_table_is_tflm_s(case: Case) -> None:
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(exp.OP, CASES, tmp_path)
+    c_law(exp.OP, (*CASES, *WIDE), tmp_path)
 
 
 @settings(deadline=None, max_examples=40)
@@ -71,3 +80,8 @@ def test_every_input_is_half_a_step_off_at_most(
 def test_every_input_is_near_litert_s(scale: float, zero_point: int, ratio: float, output_zero_point: int) -> None:
     source, result = per_tensor(scale, zero_point), per_tensor(scale * ratio, output_zero_point)
     assert_near_litert_int8(exp.OP, Exp(), TfliteCode("EXP", version=2), source, result, 1)
+
+
+@pytest.mark.parametrize("pair", [(2.0**-13, 2.0**-9), (2.0**-14, 2.0**-12), (4 / 2**15, 54.6 / 2**15)])
+def test_int16_is_near_the_function(pair: tuple[float, float]) -> None:
+    interpolated_law(exp.OP, Exp(), real, pair)

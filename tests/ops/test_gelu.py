@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 
-from tests.laws import Case, c_law, draw, int_law, parametrize
+from tests.laws import Case, c_law, draw, int_law, parametrize, widened
 from tests.ops.exhaustive import exhaustive_law, scales, zero_points
 from tests.ops.unary import (
     assert_float_equals_litert,
     assert_near_litert_int8,
     half_step_law,
+    interpolated_law,
     reads_back,
 )
 from tinyptq.graph import Array, QParams
@@ -28,6 +29,7 @@ CASES = (
     Case("exact", Gelu(), ((1, 50),), "by the error function"),
     Case("tanh", Gelu(True), ((1, 3, 4, 5),), "by tanh", spread=4.0),
 )
+WIDE = widened(CASES)
 BOTH = pytest.mark.parametrize("approximate", [False, True], ids=["exact", "tanh"])
 
 
@@ -68,7 +70,7 @@ def test_the_exported_table_is_tflm_s(case: Case) -> None:
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(gelu.OP, CASES, tmp_path)
+    c_law(gelu.OP, (*CASES, *WIDE), tmp_path)
 
 
 @BOTH
@@ -91,3 +93,8 @@ def test_every_input_is_near_litert_s(
 ) -> None:
     source, result = per_tensor(scale, zero_point), per_tensor(scale * ratio, output_zero_point)
     assert_near_litert_int8(gelu.OP, Gelu(approximate), code(approximate), source, result, 1)
+
+
+@pytest.mark.parametrize("pair", [(2.0**-12, 2.0**-12), (2.0**-11, 2.0**-11), (2.0**-14, 2.0**-14)])
+def test_int16_is_near_the_function(pair: tuple[float, float]) -> None:
+    interpolated_law(gelu.OP, Gelu(), real, pair)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 
-from tests.laws import Case, c_law, file_law, float_law, int_law, parametrize, step_law
+from tests.laws import Case, c_law, file_law, float_law, int_law, parametrize, step_law, widened
 from tests.ops.exhaustive import exhaustive_law, scales, zero_points
-from tests.ops.unary import every_output
+from tests.ops.unary import every_output, interpolated_law
 from tinyptq.errors import TinyptqError
-from tinyptq.graph import QParams
+from tinyptq.graph import Array, QParams
 from tinyptq.ops import hard_swish
 from tinyptq.ops.hard_swish import HardSwish
 
@@ -22,6 +23,12 @@ CASES = (
     Case("image", HardSwish(), ((1, 3, 4, 5),), "inside the bend", spread=0.5),
     Case("wide", HardSwish(), ((1, 60),), "a gate scale above one: saturating left shifts", spread=40.0),
 )
+WIDE = widened(CASES)
+
+
+def real(x: Array) -> Array:
+    y: Array = x * np.clip(x + 3, 0, 6) / 6
+    return y
 
 
 def test_on_paper() -> None:
@@ -51,7 +58,7 @@ def test_file_round_trip(case: Case) -> None:
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(hard_swish.OP, CASES, tmp_path)
+    c_law(hard_swish.OP, (*CASES, *WIDE), tmp_path)
 
 
 @settings(deadline=None, max_examples=100)
@@ -71,3 +78,8 @@ def test_scales_too_far_apart_are_refused() -> None:
         every_output(hard_swish.OP, HardSwish(), per_tensor(1.0), per_tensor(1 / 300))
     with pytest.raises(TinyptqError, match="too far apart for 16 bits"):
         every_output(hard_swish.OP, HardSwish(), per_tensor(1.0), per_tensor(1e6))
+
+
+@pytest.mark.parametrize("pair", [(2.0**-12, 2.0**-12), (2.0**-11, 2.0**-11), (2.0**-14, 2.0**-14)])
+def test_int16_is_near_the_function(pair: tuple[float, float]) -> None:
+    interpolated_law(hard_swish.OP, HardSwish(), real, pair, 2.0)

@@ -14,6 +14,7 @@ from tests.ops.refusals import broken
 from tinyptq.graph import QParams
 from tinyptq.ops import l2_normalization
 from tinyptq.ops.base import Operand
+from tinyptq.ops.inverse_root import inverse_root
 from tinyptq.ops.l2_normalization import L2Normalization
 
 OP = l2_normalization.OP
@@ -79,7 +80,7 @@ def test_drawn_depths_equal_tflm(zero_point: int, depth: int) -> None:
 
 def test_roots_of_every_size() -> None:
     total = np.unique(np.concatenate([np.arange(5000), np.logspace(3, 9.33, 20000).astype(np.int64)]))
-    multiplier, shift = l2_normalization.inverse_root(total)
+    multiplier, shift = inverse_root(total)
     real = multiplier * 2.0 ** (shift - 31)
     assert np.abs(real[1:] * np.sqrt(total[1:]) - 1).max() < 2.0**-19
 

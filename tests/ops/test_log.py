@@ -5,11 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import example, given, settings
 
-from tests.laws import Case, c_law, draw, int_law, parametrize
+from tests.laws import Case, c_law, draw, int_law, parametrize, widened
 from tests.ops.exhaustive import exhaustive_law, scales, zero_points
-from tests.ops.unary import assert_float_equals_litert, assert_near_litert_int8, every_output, half_step_law, reads_back
+from tests.ops.unary import (
+    assert_float_equals_litert,
+    assert_near_litert_int8,
+    every_output,
+    half_step_law,
+    interpolated_law,
+    reads_back,
+)
 from tinyptq.graph import Array, QParams
 from tinyptq.ops import log
 from tinyptq.ops.base import TfliteCode
@@ -21,6 +29,7 @@ CASES = (
     Case("vector", Log(), ((1, 50),), "both signs", spread=2.0),
     Case("image", Log(), ((1, 3, 4, 5),), "any shape", spread=0.5),
 )
+WIDE = widened(CASES)
 CODE = TfliteCode("LOG")
 
 
@@ -53,7 +62,7 @@ def test_the_exported_table_is_tflm_s(case: Case) -> None:
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(log.OP, CASES, tmp_path)
+    c_law(log.OP, (*CASES, *WIDE), tmp_path)
 
 
 @settings(deadline=None, max_examples=40)
@@ -73,3 +82,9 @@ def test_every_input_is_half_a_step_off_at_most(
 def test_every_input_is_near_litert_s(scale: float, zero_point: int, ratio: float, output_zero_point: int) -> None:
     source, result = per_tensor(scale, zero_point), per_tensor(scale * ratio, output_zero_point)
     assert_near_litert_int8(log.OP, Log(), TfliteCode("LOG", version=2), source, result, 1)
+
+
+@pytest.mark.parametrize("pair", [(2.0**-12, 2.0**-12), (2.0**-5, 2.0**-12)])
+def test_int16_is_near_the_function(pair: tuple[float, float]) -> None:
+    """Below 1/16 of the range the logarithm is steeper than a table can follow."""
+    interpolated_law(log.OP, Log(), real, pair, 2.0, 2048)

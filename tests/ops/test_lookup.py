@@ -15,7 +15,7 @@ from tinyptq.errors import TinyptqError
 from tinyptq.graph import QParams
 from tinyptq.ops import BY_NAME
 from tinyptq.ops.base import Operand
-from tinyptq.ops.lookup import TableInt8, gather_codes, look_up, tabulate
+from tinyptq.ops.lookup import TableInt, gather_codes, look_up, tabulate
 
 UNARY = "leaky_relu elu gelu silu hard_swish abs neg square sqrt rsqrt exp log".split()
 per_tensor = QParams.per_tensor
@@ -33,7 +33,7 @@ def test_entries_lie_at_unsigned_bytes() -> None:
 
 
 def test_the_exported_table_starts_at_the_lowest_input() -> None:
-    cast, add, gather = gather_codes(TableInt8(SHAPE, tabulate(lambda x: x)))
+    cast, add, gather = gather_codes(TableInt(SHAPE, "int8", tabulate(lambda x: x)))
     assert (cast.builtin, add.builtin, gather.builtin) == ("CAST", "ADD", "GATHER")
     assert add.operands[0].tolist() == [128]
     assert gather.leading[0].tolist() == list(range(-128, 128))

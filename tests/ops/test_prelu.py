@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.laws import Case, c_law, draw, file_law, float_law, int_law, parametrize, step_law
+from tests.laws import Case, c_law, draw, file_law, float_law, int_law, parametrize, step_law, widened
 from tests.ops.exhaustive import exhaustive_law, scales, zero_points
 from tests.ops.refusals import broken
 from tinyptq.errors import TinyptqError
@@ -27,9 +27,10 @@ CASES = (
     Case("vector", Prelu(), ((1, 30), draw("vector", 30) * np.float32(0.1)), "behind a dense layer"),
     Case("one", Prelu(), ((1, 30), np.float32([0.25])), "a single slope"),
 )
+WIDE = widened(CASES)  # beyond tflite-micro
 
 
-def lowered(x: QParams, alpha: QParams, result: QParams) -> prelu.PreluInt8:
+def lowered(x: QParams, alpha: QParams, result: QParams) -> prelu.PreluInt:
     return prelu.lower(Prelu(), (Operand((1, 2), x), Operand((2,), alpha)), (Operand((1, 2), result),))
 
 
@@ -49,7 +50,7 @@ def test_integers_equal_tflm(case: Case) -> None:
     int_law(prelu.OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_stay_near_float(case: Case) -> None:
     step_law(prelu.OP, case)
 
@@ -60,7 +61,7 @@ def test_file_round_trip(case: Case) -> None:
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(prelu.OP, CASES, tmp_path)
+    c_law(prelu.OP, (*CASES, *WIDE), tmp_path)
 
 
 @settings(deadline=None, max_examples=15)

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.laws import Case, Lowered, assert_same_bytes, c_law, draw, int8_model, run_tflm
+from tests.laws import Case, Lowered, assert_same_bytes, c_law, draw, int8_model, run_tflm, widened
 from tests.ops.exhaustive import scales, zero_points
 from tests.ops.unary import assert_float_equals_litert, every_output, reads_back
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import QParams
 from tinyptq.ops import rsqrt
 from tinyptq.ops.base import Operand, TfliteCode
-from tinyptq.ops.inverse_root import inverse_root_multiplier
+from tinyptq.ops.inverse_root import inverse_root
 from tinyptq.ops.rsqrt import Rsqrt
 
 per_tensor = QParams.per_tensor
@@ -38,7 +38,7 @@ def test_on_paper() -> None:
 @example(2**29)
 @example(2**31 - 1)
 def test_the_root_is_good_to_19_bits(x: int) -> None:
-    multiplier, shift = inverse_root_multiplier(x)
+    multiplier, shift = (int(part[0]) for part in inverse_root(np.array([x])))
     assert 0 < multiplier < 2**31
     assert multiplier * 2.0 ** (shift - 31) == pytest.approx(1 / math.sqrt(max(x, 1)), rel=2.0**-19)
 
@@ -53,7 +53,7 @@ def test_reading() -> None:
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(rsqrt.OP, (CASE,), tmp_path)
+    c_law(rsqrt.OP, (CASE, *widened((CASE,))), tmp_path)
 
 
 @settings(deadline=None, max_examples=80)
@@ -82,6 +82,18 @@ def test_every_input_is_half_a_step_off(scale: float, zero_point: int, output_ze
     with np.errstate(divide="ignore", invalid="ignore"):
         expected = np.where(x > 0, 1 / np.sqrt(x), np.inf) / float(result.scale[0]) + output_zero_point
     assert np.abs(y - np.clip(expected, -128, 127)).max() <= 0.51
+
+
+@settings(deadline=None, max_examples=20)
+@given(scale=scales(1e-6, 1e1), step=scales(1e-3, 1e2))
+@example(scale=2.0**-12, step=2.0**-10)
+def test_every_int16_from_zero_up_equals_tflm(scale: float, step: float) -> None:
+    inputs = np.arange(2**15).astype(np.int16).reshape(1, -1)
+    operands = (Operand(inputs.shape, per_tensor(scale), dtype=inputs.dtype),)
+    outputs = (Operand(inputs.shape, per_tensor(step), dtype=inputs.dtype),)
+    lowered = Lowered(rsqrt.lower(Rsqrt(), operands, outputs), operands, outputs, (inputs,))
+    expected = run_tflm(int8_model(rsqrt.OP, lowered), lowered)
+    assert_same_bytes(expected, rsqrt.OP.run_int(lowered.params, inputs), CASE)
 
 
 def test_scales_that_do_not_fit_are_refused() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given, settings
 
-from tests.laws import Case, c_law, draw, int_law, parametrize
+from tests.laws import Case, c_law, draw, int_law, parametrize, widened
 from tests.ops.exhaustive import exhaustive_law, scales, zero_points
-from tests.ops.unary import assert_float_equals_litert, every_output, half_step_law, reads_back
+from tests.ops.unary import assert_float_equals_litert, every_output, half_step_law, interpolated_law, reads_back
 from tinyptq.graph import Array, QParams
 from tinyptq.ops import square
 from tinyptq.ops.base import TfliteCode
@@ -20,6 +21,7 @@ CASES = (
     Case("vector", Square(), ((1, 50),), "both signs", spread=2.0),
     Case("image", Square(), ((1, 3, 4, 5),), "any shape", spread=0.5),
 )
+WIDE = widened(CASES)
 CODE = TfliteCode("SQUARE")
 
 
@@ -47,7 +49,7 @@ def test_the_exported_table_is_tflm_s(case: Case) -> None:
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(square.OP, CASES, tmp_path)
+    c_law(square.OP, (*CASES, *WIDE), tmp_path)
 
 
 @settings(deadline=None, max_examples=40)
@@ -60,3 +62,8 @@ def test_every_input_is_half_a_step_off_at_most(
     source, result = per_tensor(scale, zero_point), per_tensor(scale * ratio, output_zero_point)
     half_step_law(square.OP, Square(), real, source, result)
     exhaustive_law(square.OP, Square(), (source,), result)
+
+
+@pytest.mark.parametrize("pair", [(2.0**-12, 2.0**-9), (0.01, 3.3), (1.0, 2.0**15)])
+def test_int16_is_near_the_function(pair: tuple[float, float]) -> None:
+    interpolated_law(square.OP, Square(), real, pair)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tests import tiny_tflite
-from tests.ops.exhaustive import ALL_BYTES
+from tests.ops.exhaustive import ALL_BYTES, every_int16
 from tinyptq.graph import Array, QParams, Tensor
 from tinyptq.ops.base import Op, Operand, TfliteCode
 
@@ -70,3 +70,21 @@ def reads_back(op: Op, code: TfliteCode) -> Any:
     operator = tiny_tflite.read_layer(tiny_tflite.write_layer((code,), (tensor,), (replace(tensor, name="out"),)))
     assert operator.builtin in op.builtins
     return op.read_tflite(operator)
+
+
+def interpolated_law(
+    op: Op, attrs: Any, real: Callable[[Array], Array], scales: tuple[float, float], steps: float = 1.5, first: int = 0
+) -> None:
+    """For every int16 from `first` in magnitude to the last 128: |output − real(input)| <= steps, inside its range.
+
+    scales: of input and output. real: float64 -> float64, may be infinite.
+    """
+    x, int16 = every_int16(), np.dtype(np.int16)
+    source, result = (QParams.per_tensor(scale) for scale in scales)
+    params = op.lower(attrs, (Operand(x.shape, source, dtype=int16),), (Operand(x.shape, result, dtype=int16),))
+    with np.errstate(all="ignore"):
+        exact = np.clip(real(x[0] * np.float64(source.scale[0])) / np.float64(result.scale[0]), -(2**15), 2**15 - 1)
+    y = op.run_int(params, x)
+    assert y.dtype == int16 and y.shape == x.shape
+    held = (np.abs(x[0].astype(int)) >= first) & (x[0] < 2**15 - 128)
+    assert np.abs(y[0] - exact)[held].max() <= steps

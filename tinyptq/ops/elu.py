@@ -1,4 +1,7 @@
-"""ELU: x where positive, e^x − 1 where negative."""
+"""ELU: x where positive, e^x − 1 where negative.
+
+int8 as TFLite Micro, which refuses int16: that is interpolated in a table (ops/lookup.py).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ import numpy as np
 from tinyptq.fixedpoint import round_half_away_array
 from tinyptq.graph import Array
 from tinyptq.ops.base import Operand, TfliteCode
-from tinyptq.ops.lookup import TableInt8, require_int8, require_small_shift, table_op, tabulate
+from tinyptq.ops.element import scaled_element
+from tinyptq.ops.lookup import TableInt, real_table, require_small_shift, table_op, tabulate
 
 FAR = 2.0**24  # steps from zero; anything beyond 255 saturates
 
@@ -20,7 +24,7 @@ class Elu:
     """The float operator has no attributes: TFLite's alpha is one."""
 
 
-def write_tflite(params: TableInt8) -> tuple[TfliteCode, ...]:
+def write_tflite(params: TableInt) -> tuple[TfliteCode, ...]:
     return (TfliteCode("ELU"),)
 
 
@@ -28,9 +32,13 @@ def run_float(attrs: Elu, x: Array) -> Array:
     return np.where(x < 0, np.expm1(np.minimum(x, np.float32(0.0))), x).astype(np.float32)
 
 
-def lower(attrs: Elu, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> TableInt8:
-    """Every step a float32 one, like the table that TFLite Micro computes. Source: its PopulateLookupTable for ELU."""
-    require_int8(*inputs, *outputs)
+def lower(attrs: Elu, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> TableInt:
+    """int8: every step a float32 one, like the table that TFLite Micro computes.
+
+    Source: its PopulateLookupTable for ELU.
+    """
+    if scaled_element(*inputs, *outputs) == "int16":
+        return real_table(elu, inputs[0], outputs[0])
     source, result = inputs[0].qparams, outputs[0].qparams
     require_small_shift(math.frexp(float(source.scale[0]) / float(result.scale[0]))[1], result)
     inverse = np.float32(1.0) / result.scale[0]
@@ -44,7 +52,11 @@ def lower(attrs: Elu, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...])
         clamped: Array = np.clip(rounded + int(result.zero_point[0]), -128, 127)
         return clamped
 
-    return TableInt8(inputs[0].shape, tabulate(elus))
+    return TableInt(inputs[0].shape, "int8", tabulate(elus))
+
+
+def elu(x: float) -> float:
+    return math.expm1(x) if x < 0 else x
 
 
 def exponential(x: Array) -> Array:

@@ -1,7 +1,8 @@
 """EXP: e^x, element by element.
 
-tflite-micro refuses int8 here. Our specification: the float64 function of the dequantized input, rounded once, half
-away from zero (ops/lookup.py), so within half a step of the real function. What overflows saturates.
+tflite-micro refuses integers here. Our specification (ops/lookup.py): int8 is the float64 function of the dequantized
+input, rounded once, half away from zero, so within half a step of the real function; int16 is interpolated in a table.
+What overflows saturates.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 
 from tinyptq.graph import Array
 from tinyptq.ops.base import Operand
-from tinyptq.ops.lookup import TableInt8, real_table, table_op
+from tinyptq.ops.lookup import TableInt, real_table, table_op
 
 LIMIT = 700.0  # e^700 is beyond any float32 scale and still a float64
 
@@ -32,7 +33,7 @@ def exp(x: float) -> float:
     return math.exp(min(x, LIMIT))
 
 
-def lower(attrs: Exp, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> TableInt8:
+def lower(attrs: Exp, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> TableInt:
     return real_table(exp, inputs[0], outputs[0])
 
 

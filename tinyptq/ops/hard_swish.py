@@ -1,4 +1,7 @@
-"""HARD_SWISH: x · relu6(x + 3) / 6, element by element."""
+"""HARD_SWISH: x · relu6(x + 3) / 6, element by element.
+
+int8 as TFLite Micro, which refuses int16: that is interpolated in a table (ops/lookup.py).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ from tinyptq.errors import TinyptqError
 from tinyptq.fixedpoint import quantize_multiplier, rounding_divide_by_power_of_two
 from tinyptq.graph import Array, QParams, Shape
 from tinyptq.ops.base import Operand, TfliteCode, elements
-from tinyptq.ops.lookup import require_int8, table_op, tabulate
+from tinyptq.ops.element import scaled_element
+from tinyptq.ops.lookup import knots, table_op, tabulate
 
 INPUT_BITS = 7  # fraction bits the centred input gains: |x − zero_point| < 2^8, so 2^15 at most
 THREE = 3.0 / 32768.0  # the gate's scale, in which 3.0 is 2^15
@@ -24,13 +28,16 @@ class HardSwish:
 
 
 @dataclass(frozen=True, eq=False)
-class HardSwishInt8:
+class HardSwishInt:
     """y = clamp(RDBPOT(truncate(gate · scaled / 2^15), −output_shift) + output_zero_point), all in 16 bits.
 
-    scaled = input · output_multiplier / 2^15 and gate = relu6(x + 3) / 6 in units of 2^−15.
+    scaled = input · output_multiplier / 2^15 and gate = relu6(x + 3) / 6 in units of 2^−15. int16: `entries`
+    interpolated instead.
     """
 
     shape: Shape
+    element: str
+    entries: Array  # int16 [513], [0] where the element is int8
     input_zero_point: int
     output_zero_point: int
     output_multiplier: int  # Q0.15
@@ -44,11 +51,11 @@ class HardSwishInt8:
 
     @cached_property
     def table(self) -> Array:
-        """The output for every input byte read as unsigned, int8 [256]."""
-        return tabulate(lambda x: hard_swishes(self, x))
+        """The output for every input byte read as unsigned, int8 [256]; `entries` of int16."""
+        return self.entries if self.element == "int16" else tabulate(lambda x: hard_swishes(self, x))
 
 
-def write_tflite(params: HardSwishInt8) -> tuple[TfliteCode, ...]:
+def write_tflite(params: HardSwishInt) -> tuple[TfliteCode, ...]:
     return (TfliteCode("HARD_SWISH", version=1),)
 
 
@@ -57,18 +64,21 @@ def run_float(attrs: HardSwish, x: Array) -> Array:
     return (x * gate / np.float32(6.0)).astype(np.float32)
 
 
-def lower(attrs: HardSwish, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> HardSwishInt8:
+def lower(attrs: HardSwish, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> HardSwishInt:
     """Multipliers (s_in / 128) / s_out and (s_in / 128) / (3 / 2^15), in double. Source: TFLite Micro HardSwishPrepare;
     older versions of it divide in float32.
     """
-    require_int8(*inputs, *outputs)
     source, result = inputs[0].qparams, outputs[0].qparams
+    if scaled_element(*inputs, *outputs) == "int16":
+        return HardSwishInt(inputs[0].shape, "int16", knots(real, source, result), 0, 0, 0, 0, 0, 0)
     fine = float(source.scale[0]) / 128.0
     output_multiplier, output_shift = narrow_multiplier(fine / float(result.scale[0]))
     gate_multiplier, gate_shift = narrow_multiplier(fine / THREE)
     require_shifts(output_shift, gate_shift, result)
-    return HardSwishInt8(
+    return HardSwishInt(
         shape=inputs[0].shape,
+        element="int8",
+        entries=np.zeros(0, np.int16),
         input_zero_point=int(source.zero_point[0]),
         output_zero_point=int(result.zero_point[0]),
         output_multiplier=output_multiplier,
@@ -76,6 +86,10 @@ def lower(attrs: HardSwish, inputs: tuple[Operand, ...], outputs: tuple[Operand,
         gate_multiplier=gate_multiplier,
         gate_shift=gate_shift,
     )
+
+
+def real(x: float) -> float:
+    return x * min(max(x + 3.0, 0.0), 6.0) / 6.0
 
 
 def narrow_multiplier(real: float) -> tuple[int, int]:
@@ -106,7 +120,7 @@ def saturate(x: Array) -> Array:
     return y
 
 
-def gates(params: HardSwishInt8, fine: Array) -> Array:
+def gates(params: HardSwishInt, fine: Array) -> Array:
     """relu6(x + 3) / 6 in [0, 2^15), saturating on the way as the 16-bit kernel does."""
     x = saturate(fine << (params.gate_shift - 1)) if params.gate_shift > 0 else fine
     x = high_mul(x, params.gate_multiplier)
@@ -117,7 +131,7 @@ def gates(params: HardSwishInt8, fine: Array) -> Array:
     return (x + (1 << 15)) >> 1
 
 
-def hard_swishes(params: HardSwishInt8, x: Array) -> Array:
+def hard_swishes(params: HardSwishInt, x: Array) -> Array:
     """The integer specification on an int64 array of int8 values; result in int8 range.
 
     Source: TFLite reference_ops HardSwish; the last product is truncated towards zero, there as here.
@@ -137,6 +151,6 @@ OP = table_op(
     run_float,
     lower,
     ("HARD_SWISH",),
-    HardSwishInt8,
+    HardSwishInt,
     write_tflite=write_tflite,
 )

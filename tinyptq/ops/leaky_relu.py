@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -13,8 +12,8 @@ from tinyptq.errors import TinyptqError
 from tinyptq.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
 from tinyptq.graph import Array, QParams, Shape
 from tinyptq.ops.base import Operand, TfliteCode, TfliteOperator, elements
-from tinyptq.ops.lookup import look_up, require_int8, require_int16, require_small_shift, table_op, tabulate
-from tinyptq.program import Work
+from tinyptq.ops.element import limits, scaled_element
+from tinyptq.ops.lookup import require_small_shift, table_op, tabulate
 
 
 @dataclass(frozen=True)
@@ -44,11 +43,11 @@ class LeakyReluInt:
 
     @property
     def lowest(self) -> int:
-        return int(np.iinfo(self.element).min)
+        return limits(self.element)[0]
 
     @property
     def highest(self) -> int:
-        return int(np.iinfo(self.element).max)
+        return limits(self.element)[1]
 
     @cached_property
     def table(self) -> Array:
@@ -72,8 +71,8 @@ def lower(attrs: LeakyRelu, inputs: tuple[Operand, ...], outputs: tuple[Operand,
     """Multipliers s_in / s_out and s_in · alpha / s_out, in double. Source: TFLite Micro CalculateOpDataLeakyRelu;
     older versions of it take the products in float32, which moves an output in a thousand tensors.
     """
-    wide = inputs[0].dtype == np.int16
-    require_int16(*inputs, *outputs) if wide else require_int8(*inputs, *outputs)
+    name = scaled_element(*inputs, *outputs)
+    wide = name == "int16"
     source, result = inputs[0].qparams, outputs[0].qparams
     alpha = np.float32(attrs.alpha)
     scale, step = float(source.scale[0]), float(result.scale[0])
@@ -81,7 +80,7 @@ def lower(attrs: LeakyRelu, inputs: tuple[Operand, ...], outputs: tuple[Operand,
     negative = side_multiplier(scale * float(alpha) / step, result, wide)
     return LeakyReluInt(
         shape=inputs[0].shape,
-        element=str(inputs[0].dtype),
+        element=name,
         alpha=float(alpha),
         input_zero_point=int(source.zero_point[0]),
         output_zero_point=int(result.zero_point[0]),
@@ -111,35 +110,15 @@ def leaky_relus(params: LeakyReluInt, x: Array) -> Array:
     return clamped
 
 
-def run_int(params: LeakyReluInt, x: Array) -> Array:
-    if params.element == "int8":
-        return look_up(params.table, x)
-    return leaky_relus(params, x.astype(np.int64)).astype(np.int16)
-
-
-def constants(params: LeakyReluInt) -> Mapping[str, Array]:
-    return {"table": params.table} if params.element == "int8" else {}
-
-
-def work(params: LeakyReluInt) -> Work:
-    width = np.dtype(params.element).itemsize
-    return Work(0, sum(array.nbytes for array in constants(params).values()), 2 * params.size * width)
-
-
-OP = replace(
-    table_op(
-        "leaky_relu",
-        "x where positive, alpha · x where negative",
-        LeakyRelu,
-        run_float,
-        lower,
-        ("LEAKY_RELU",),
-        LeakyReluInt,
-        read_tflite,
-        write_tflite,
-    ),
-    dtypes=("int8", "int16"),
-    run_int=run_int,
-    constants=constants,
-    work=work,
+OP = table_op(
+    "leaky_relu",
+    "x where positive, alpha · x where negative",
+    LeakyRelu,
+    run_float,
+    lower,
+    ("LEAKY_RELU",),
+    LeakyReluInt,
+    read_tflite,
+    write_tflite,
+    leaky_relus,
 )

@@ -1,7 +1,8 @@
 """NEG: −x, element by element.
 
-tflite-micro refuses int8 here. Our specification: the float64 function of the dequantized input, rounded once, half
-away from zero (ops/lookup.py), so within half a step of the real function; exact where the scales are equal.
+tflite-micro refuses integers here. Our specification (ops/lookup.py): int8 is the float64 function of the dequantized
+input, rounded once, half away from zero, so within half a step of the real function; int16 is interpolated in a table;
+exact where the scales are equal.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 
 from tinyptq.graph import Array
 from tinyptq.ops.base import Operand
-from tinyptq.ops.lookup import TableInt8, real_table, table_op
+from tinyptq.ops.lookup import TableInt, real_table, table_op
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def negative(x: float) -> float:
     return -x
 
 
-def lower(attrs: Neg, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> TableInt8:
+def lower(attrs: Neg, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> TableInt:
     return real_table(negative, inputs[0], outputs[0])
 
 

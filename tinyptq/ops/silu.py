@@ -14,7 +14,7 @@ import numpy as np
 
 from tinyptq.graph import Array
 from tinyptq.ops.base import Operand
-from tinyptq.ops.lookup import TableInt8, real_table, table_op
+from tinyptq.ops.lookup import TableInt, real_table, table_op
 
 STEEPEST = 700.0  # e^700 is still a float64
 
@@ -34,8 +34,8 @@ def silu(x: float) -> float:
     return x / (1.0 + math.exp(min(-x, STEEPEST)))
 
 
-def lower(attrs: Silu, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> TableInt8:
+def lower(attrs: Silu, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> TableInt:
     return real_table(silu, inputs[0], outputs[0])
 
 
-OP = table_op("silu", "x · logistic(x), element by element", Silu, run_float, lower)
+OP = table_op("silu", "x · logistic(x), element by element", Silu, run_float, lower, dtypes=("int8",))

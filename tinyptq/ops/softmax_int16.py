@@ -12,6 +12,7 @@ import numpy as np
 
 from tinyptq.fixedpoint import multiply_by_quantized_multiplier, round_half_away
 from tinyptq.graph import Array
+from tinyptq.ops.lookup import interpolate
 
 ENTRIES = 513
 INT16_MIN, INT16_MAX = -(2**15), 2**15 - 1
@@ -47,23 +48,15 @@ EXPONENTIAL = make_table(math.exp, -LOWEST_EXPONENT, 0.0)
 RECIPROCAL = make_table(lambda x: 1.0 / (1.0 + x), 0.0, 1.0)
 
 
-def look_up(table: Array, x: Array) -> Array:
-    """table at x in [-2^15, 2^15), linear between entries 128 apart; int64."""
-    entry = 256 + (x >> 7)
-    low, high = table[entry].astype(np.int64), table[entry + 1].astype(np.int64)
-    value: Array = low + (((high - low) * (x & 127) + 64) >> 7)
-    return value
-
-
 def softmax(x: Array, multiplier: int, shift: int) -> Array:
     """Shares in Q0.15, int16, of integers along the last axis."""
     difference = x.astype(np.int64) - x.max(axis=-1, keepdims=True)
     scaled = multiply_by_quantized_multiplier(difference, multiplier, shift)
-    exponential = look_up(EXPONENTIAL, np.clip(scaled + INT16_MAX, INT16_MIN, INT16_MAX))
+    exponential = interpolate(EXPONENTIAL, np.clip(scaled + INT16_MAX, INT16_MIN, INT16_MAX))
     total = exponential.sum(axis=-1, keepdims=True)  # Q16.15
     bits = np.frexp(total.astype(np.float64))[1].astype(np.int64)  # exact: total < 2^31
     shifted = ((total << (31 - bits)) + (1 << 13)) >> 14  # [2^16, 2^17]: 1 + fraction in Q1.16
-    reciprocal = look_up(RECIPROCAL, np.clip(shifted - (1 << 15) - (1 << 16), INT16_MIN, INT16_MAX))
+    reciprocal = interpolate(RECIPROCAL, np.clip(shifted - (1 << 15) - (1 << 16), INT16_MIN, INT16_MAX))
     share = (exponential * reciprocal + (np.int64(1) << (bits - 2))) >> (bits - 1)
     limited: Array = np.clip(share, 0, INT16_MAX).astype(np.int16)
     return limited

@@ -1,8 +1,8 @@
 """SQRT: the square root, element by element.
 
-tflite-micro refuses int8 here. Our specification: the float64 function of the dequantized input, rounded once, half
-away from zero (ops/lookup.py), so within half a step of the real function. Negative inputs, which have no root, count
-as zero, in float as well.
+tflite-micro refuses integers here. Our specification (ops/lookup.py): int8 is the float64 function of the dequantized
+input, rounded once, half away from zero, so within half a step of the real function; int16 is interpolated in a table.
+Negative inputs, which have no root, count as zero, in float as well.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from tinyptq.graph import Array
 from tinyptq.ops.base import Operand
-from tinyptq.ops.lookup import TableInt8, real_table, table_op
+from tinyptq.ops.lookup import TableInt, real_table, table_op
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def sqrt(x: float) -> float:
     return math.sqrt(max(x, 0.0))
 
 
-def lower(attrs: Sqrt, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> TableInt8:
+def lower(attrs: Sqrt, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> TableInt:
     return real_table(sqrt, inputs[0], outputs[0])
 
 

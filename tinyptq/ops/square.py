@@ -1,7 +1,7 @@
 """SQUARE: x · x, element by element.
 
-tflite-micro refuses int8 here. Our specification: the float64 function of the dequantized input, rounded once, half
-away from zero (ops/lookup.py), so within half a step of the real function.
+tflite-micro refuses integers here. Our specification (ops/lookup.py): int8 is the float64 function of the dequantized
+input, rounded once, half away from zero, so within half a step of the real function; int16 is interpolated in a table.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from tinyptq.graph import Array
 from tinyptq.ops.base import Operand
-from tinyptq.ops.lookup import TableInt8, real_table, table_op
+from tinyptq.ops.lookup import TableInt, real_table, table_op
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ def square(x: float) -> float:
     return x * x
 
 
-def lower(attrs: Square, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> TableInt8:
+def lower(attrs: Square, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> TableInt:
     return real_table(square, inputs[0], outputs[0])
 
 
