@@ -127,11 +127,13 @@ def test_int8_models_load_with_their_scales(name: str) -> None:
 
 
 def test_unsupported_operators_are_listed_all_at_once() -> None:
-    graph = load_tflite(model_bytes("trained_keras/gunpoint_lstm_float"))
+    tensors = [Tensor(name, (1, 4), FLOAT32) for name in "xyz"]
+    wiring = [(TfliteCode("SEGMENT_SUM"), [0], [1]), (TfliteCode("UNIQUE"), [1], [2])]
+    graph = load_tflite(write_model(tensors, wiring, [0], [2]))
     with pytest.raises(TinyptqError) as caught:
         normalize(graph)
     assert caught.value.reference == "unsupported"
-    assert "WHILE: no such operator here (operator 3 '" in str(caught.value)
+    assert "SEGMENT_SUM: no such operator here (operator 0 'y'); UNIQUE: no such operator here" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
