@@ -72,7 +72,7 @@ def require_small_shift(shift: int, output: QParams) -> None:
 
 @dataclass(frozen=True, eq=False)
 class TableInt:
-    """int8: y = table[x read as an unsigned byte]. int16: y lies between table[i] and table[i + 1], i = 256 + x / 128."""
+    """int8: y = table[x read as an unsigned byte]. int16: y is between table[i] and table[i + 1], i = 256 + x / 128."""
 
     shape: Shape
     element: str
