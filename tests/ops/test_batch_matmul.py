@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,10 @@ RANK = (
     Case("shared", BatchMatMul(), ((1, 3, 6), draw("shared", 6, 5)), "a constant without batch axes"),
     Case("dense", BatchMatMul(), ((1, 6), draw("dense", 6, 5)), "a dense layer in disguise"),
 )
+WIDE = (
+    *(replace(c, id=f"int16-{c.id}", dtype="int16") for c in (*CASES, *RANK)),
+    Case("int16-deep", BatchMatMul(), ((1, 3, 300), (1, 300, 2)), "sums far beyond 32 bits", dtype="int16"),
+)
 
 
 def test_on_paper() -> None:
@@ -46,19 +51,28 @@ def test_on_paper() -> None:
     assert y.tolist() == [[[26, 2]]]
 
 
+def test_int16_on_paper() -> None:
+    # 30000 · 2 + 2 · 3 = 60006, · 1/4 = 15001.5 -> 15002; 30000 · 0 − 2 · 1 = −2, · 1/4 = −0.5 -> 0
+    int16 = np.dtype(np.int16)
+    operands = tuple(Operand(shape, per_tensor(0.5), dtype=int16) for shape in ((1, 1, 2), (1, 2, 2)))
+    params = batch_matmul.lower(BatchMatMul(), operands, (Operand((1, 1, 2), per_tensor(1.0), dtype=int16),))
+    y = batch_matmul.run_int(params, np.int16([[[30000, 2]]]), np.int16([[[2, 0], [3, -1]]]))
+    assert y.tolist() == [[[15002, 0]]]
+
+
 @parametrize((*CASES, *RANK))
 def test_float_equals_litert(case: Case) -> None:
     float_law(OP, case)
 
 
-@parametrize((*CASES, *RANK))
+@parametrize((*CASES, *RANK, *WIDE))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(OP, case)
 
 
-@parametrize((*CASES, *RANK))
+@parametrize((*CASES, *RANK, *WIDE))
 def test_integers_stay_near_float(case: Case) -> None:
-    step_law(OP, case)
+    step_law(OP, case, 1.5 if case.dtype == "int16" else 1.0)  # of 15 bits of multiplier
 
 
 @parametrize(CASES)
@@ -67,7 +81,7 @@ def test_attributes_survive_a_file(case: Case) -> None:
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(OP, (*CASES, *RANK), tmp_path)
+    c_law(OP, (*CASES, *RANK, *WIDE), tmp_path)
 
 
 @settings(deadline=None, max_examples=40)
@@ -98,6 +112,30 @@ def test_drawn_products_equal_tflm(
     int_law(OP, Case("drawn", BatchMatMul(*adjoint), (first, second), "drawn", qparams=forced, count=4))
 
 
+@settings(deadline=None, max_examples=40)
+@given(
+    adjoint=st.tuples(st.booleans(), st.booleans()),
+    sizes=st.tuples(st.integers(1, 5), st.integers(1, 400), st.integers(1, 5)),
+    inputs=st.tuples(scales(1e-6, 1), scales(1e-6, 1)),
+    ratio=scales(1 / 64, 1e8),
+)
+def test_drawn_int16_products_equal_tflm(
+    adjoint: tuple[bool, bool], sizes: tuple[int, int, int], inputs: tuple[float, float], ratio: float
+) -> None:
+    """Quotients of scales from where everything saturates to where nothing is left."""
+    rows, depth, columns = sizes
+    first = (1, depth, rows) if adjoint[0] else (1, rows, depth)
+    second = (1, columns, depth) if adjoint[1] else (1, depth, columns)
+    ratio = max(ratio, depth / 1.9)  # all of it below 2^31 steps
+    forced: dict[int | str, QParams] = {
+        0: per_tensor(inputs[0]),
+        1: per_tensor(inputs[1]),
+        "output": per_tensor(inputs[0] * inputs[1] * ratio),
+    }
+    case = Case("drawn", BatchMatMul(*adjoint), (first, second), "drawn", qparams=forced, count=4, dtype="int16")
+    int_law(OP, case)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_ties_equal_tflm(seed: int) -> None:
     """A multiplier next to 2^−9, so that many sums lie half way between two steps: a product in float32 shows."""
@@ -116,6 +154,21 @@ def test_an_overflow_is_refused() -> None:
     operands = (Operand((1, 1, 40000), per_tensor(1.0)), Operand((1, 40000, 1), per_tensor(1.0)))
     with pytest.raises(TinyptqError, match="beyond a 32-bit accumulator"):
         batch_matmul.lower(BatchMatMul(), operands, (Operand((1, 1, 1), per_tensor(1e9)),))
+
+
+@pytest.mark.parametrize(("depth", "scale"), [(1 << 17, 1e9), (2, 1.0), (1, 2.0**-8)])
+def test_int16_sums_tflite_cannot_rescale_are_refused(depth: int, scale: float) -> None:
+    """47 bits, results of 32 bits, a shift to the left of 7."""
+    int16 = np.dtype(np.int16)
+    operands = tuple(Operand(shape, per_tensor(1.0), dtype=int16) for shape in ((1, 1, depth), (1, depth, 1)))
+    with pytest.raises(TinyptqError, match="steps of the output"):
+        batch_matmul.lower(BatchMatMul(), operands, (Operand((1, 1, 1), per_tensor(scale), dtype=int16),))
+
+
+def test_one_type_for_all() -> None:
+    operands = (Operand((1, 1, 2), per_tensor(1.0), dtype=np.dtype(np.int16)), Operand((1, 2, 1), per_tensor(1.0)))
+    with pytest.raises(TinyptqError, match="int8 beside int16"):
+        batch_matmul.lower(BatchMatMul(), operands, (Operand((1, 1, 1), per_tensor(1.0), dtype=np.dtype(np.int16)),))
 
 
 def test_constraints() -> None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyptq.fixedpoint import quantize_multiplier
+from tinyptq.fixedpoint import quantize_multiplier, reduce_multipliers, rescale, rescale_reduced
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator, elements
 from tinyptq.ops.broadcast import Loop, loop_nest, one_activation
-from tinyptq.ops.requantize import prove_no_overflow, requantize
+from tinyptq.ops.element import SCALED, limits, scaled_element, width
+from tinyptq.ops.requantize import prove_no_overflow, prove_reducible, requantize
 from tinyptq.program import Work
 
 MAX_RANK = 5  # what TFLite Micro multiplies
@@ -36,16 +37,30 @@ class Matrix:
 
 @dataclass(frozen=True, eq=False)
 class BatchMatMulInt:
-    """y = clamp(MBQM(Σ (a − zero_point_a) · (b − zero_point_b), multiplier, shift) + output_zero_point)."""
+    """y = clamp(MBQM(Σ (a − zero_point_a) · (b − zero_point_b), multiplier, shift) + output_zero_point).
+
+    Of int16 without zero points, in 64 bits, rescaled by 16 bits of the multiplier.
+    """
 
     input_shapes: tuple[Shape, Shape]
     output_shape: Shape
+    element: str  # of both operands and the output: "int8" or "int16"
     adj_x: bool
     adj_y: bool
     input_zero_points: tuple[int, int]
     output_zero_point: int
     multiplier: int
     shift: int
+
+    @property
+    def reduced(self) -> tuple[int, int]:
+        """Multiplier and right shift of 64-bit sums."""
+        multiplier, right = reduce_multipliers(np.array(self.multiplier), np.array(self.shift))
+        return int(multiplier), int(right)
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        return limits(self.element)
 
     @property
     def rows(self) -> int:
@@ -141,6 +156,7 @@ def lower(attrs: BatchMatMul, inputs: tuple[Operand, ...], outputs: tuple[Operan
     params = BatchMatMulInt(
         input_shapes=(inputs[0].shape, inputs[1].shape),
         output_shape=outputs[0].shape,
+        element=scaled_element(*inputs, *outputs),
         adj_x=attrs.adj_x,
         adj_y=attrs.adj_y,
         input_zero_points=(int(first.zero_point[0]), int(second.zero_point[0])),
@@ -148,22 +164,30 @@ def lower(attrs: BatchMatMul, inputs: tuple[Operand, ...], outputs: tuple[Operan
         multiplier=multiplier,
         shift=shift,
     )
-    prove_no_overflow(np.array([params.depth * 255 * 255]), np.array([shift]))
+    if params.element == "int16":
+        prove_reducible(np.array([params.depth * 2.0**30]), np.array([multiplier]), np.array([shift]))
+    else:
+        prove_no_overflow(np.array([params.depth * 255 * 255]), np.array([shift]))
     return params
 
 
 def run_int(params: BatchMatMulInt, first: Array, second: Array) -> Array:
-    """Sums stay below 2^31: exact in float64."""
+    """Sums stay below 2^47: exact in float64."""
     points = params.input_zero_points
     centred = (first.astype(np.float64) - points[0], second.astype(np.float64) - points[1])
     product = np.matmul(*operands(BatchMatMul(params.adj_x, params.adj_y), *centred))
-    multiplier, shift = np.array([params.multiplier]), np.array([params.shift])
-    return requantize(product, multiplier, shift, params.output_zero_point, -128, 127)
+    wide = params.element == "int16"
+    factors = params.reduced if wide else (params.multiplier, params.shift)
+    multiplier, shift = (np.array([factor]) for factor in factors)
+    rescaling = rescale_reduced if wide else rescale
+    return requantize(
+        product, multiplier, shift, params.output_zero_point, *params.limits, params.element, rescaling=rescaling
+    )
 
 
 def work(params: BatchMatMulInt) -> Work:
     moved = sum(elements(shape) for shape in (*params.input_shapes, params.output_shape))
-    return Work(elements(params.output_shape) * params.depth, 0, moved)
+    return Work(elements(params.output_shape) * params.depth, 0, width(params.element) * moved)
 
 
 OP = Op(
@@ -181,5 +205,6 @@ OP = Op(
     quantization=FREE,
     lower=lower,
     run_int=run_int,
+    dtypes=SCALED,
     work=work,
 )

@@ -13,16 +13,19 @@ from typing import Protocol
 
 import numpy as np
 
-from tinyptq.errors import TinyptqError
 from tinyptq.fixedpoint import reduce_multipliers, rescale, rescale_reduced
 from tinyptq.graph import Array, Graph, Node
 from tinyptq.ops.activation import Clamp, integer_bounds
 from tinyptq.ops.base import Operand
 from tinyptq.ops.element import limits, scaled_element
-from tinyptq.ops.requantize import accumulator_bound, channel_multipliers, prove_no_overflow, requantize
+from tinyptq.ops.requantize import (
+    accumulator_bound,
+    channel_multipliers,
+    prove_no_overflow,
+    prove_reducible,
+    requantize,
+)
 
-WIDE_LIMIT = 2.0**47  # sums that TFLite rescales by 16 bits of the multiplier
-WIDE_SHIFT = 7  # its largest left shift of them
 INT8_REACH = 255  # |x − zero_point|
 INT16_REACH = 1 << 15
 
@@ -76,31 +79,14 @@ def lower_channels(inputs: tuple[Operand, ...], output: Operand, axis: int, acti
     bias = np.zeros(count, np.int32) if given is None else given
     bias = bias.astype(np.int64) if reduced else bias
     multiplier, shift = channel_multipliers(x, weight, output, count)
-    reach = INT8_REACH if name == "int8" else INT16_REACH
+    bound = accumulator_bound(weight.data, bias, axis, INT8_REACH if name == "int8" else INT16_REACH)
     if reduced:
-        accumulator = wide_accumulator(weight.data, bias, axis, multiplier, shift)
+        prove_reducible(bound, multiplier, shift)
     else:
-        accumulator = "int32"
-        prove_no_overflow(accumulator_bound(weight.data, bias, axis, reach), shift)
+        prove_no_overflow(bound, shift)
+    accumulator = "int32" if bound.max(initial=0) < 2.0**31 else "int64"
     low, high = integer_bounds(activation, output.qparams, *limits(name))
     return Channels(name, reduced, accumulator, low, high, weight.data, bias, multiplier, shift)
-
-
-def wide_accumulator(weights: Array, bias: Array, axis: int, multiplier: Array, shift: Array) -> str:
-    """The narrowest type that holds every sum; refuses those that TFLite cannot rescale to 32 bits."""
-    if float(np.abs(bias.astype(np.float64)).max(initial=0)) >= WIDE_LIMIT:
-        raise TinyptqError("accumulator-overflow", f"a bias of {int(bias[np.abs(bias.astype(float)).argmax()])}")
-    bound = accumulator_bound(weights, bias, axis, INT16_REACH)
-    reach = bound * multiplier.astype(np.float64) * 2.0 ** (shift.astype(np.float64) - 31)
-    wrong = (bound >= WIDE_LIMIT) | (shift > WIDE_SHIFT) | (reach >= 2.0**31 - 2**16)
-    if wrong.any():
-        channel = int(np.argmax(wrong))
-        raise TinyptqError(
-            "accumulator-overflow",
-            f"output channel {channel} can reach {bound[channel]:.3g}, or {reach[channel]:.3g} steps of the output",
-            hint="a coarser scale of the output, or smaller weights",
-        )
-    return "int32" if bound.max(initial=0) < 2**31 else "int64"
 
 
 def requantize_channels(params: Weighted, accumulator: Array, bias: Array) -> Array:

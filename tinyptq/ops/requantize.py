@@ -13,6 +13,8 @@ from tinyptq.graph import Array
 from tinyptq.ops.base import Operand
 
 BLOCK = 1 << 14  # elements whose int64 intermediates stay in a 512 KB cache
+WIDE_LIMIT = 2.0**47  # sums that TFLite rescales by 16 bits of the multiplier
+WIDE_SHIFT = 7  # its largest left shift of them
 Rescaling = Callable[[Array, Array, Any, Any], None]  # fixedpoint.rescale or rescale_reduced
 TILE = 1 << 18  # float32 elements of a block of samples
 
@@ -80,9 +82,12 @@ def fold_zero_point(bias: Array, weights: Array, channel_axis: int, zero_point: 
 
 
 def accumulator_bound(weights: Array, bias: Array, channel_axis: int, reach: int = 255) -> Array:
-    """Per output channel the largest |Σ(x − zero_point)·w + bias| for |x − zero_point| <= reach (int8: 255), int64."""
+    """Per output channel the largest |Σ(x − zero_point)·w + bias| for |x − zero_point| <= reach (int8: 255).
+
+    float64, so that a hostile bias cannot wrap around.
+    """
     others = tuple(axis for axis in range(weights.ndim) if axis != channel_axis)
-    bound: Array = np.abs(weights.astype(np.int64)).sum(axis=others) * reach + np.abs(bias.astype(np.int64))
+    bound: Array = np.abs(weights.astype(np.float64)).sum(axis=others) * reach + np.abs(bias.astype(np.float64))
     return bound
 
 
@@ -110,4 +115,17 @@ def prove_no_overflow(bound: Array, shift: Array) -> None:
             "accumulator-overflow",
             f"output channel {channel} can reach {reach[channel]:.3g}, beyond a 32-bit accumulator",
             hint="calibrate with data that exercises this layer, or retrain with smaller weights",
+        )
+
+
+def prove_reducible(bound: Array, multiplier: Array, shift: Array) -> None:
+    """Refuse sums that TFLite does not rescale by 16 bits of the multiplier, or not to 32 bits. bound: [channels]."""
+    reach = bound * np.asarray(multiplier, np.float64) * 2.0 ** (np.asarray(shift, np.float64) - 31)
+    wrong = (bound >= WIDE_LIMIT) | (np.asarray(shift) > WIDE_SHIFT) | (reach >= 2.0**31 - 2**16)
+    if wrong.any():
+        channel = int(np.argmax(wrong))
+        raise TinyptqError(
+            "accumulator-overflow",
+            f"output channel {channel} can reach {bound[channel]:.3g}, {reach[channel]:.3g} steps of the output",
+            hint="int16 activations: below 2^47, at most 128 steps for one, and all of it below 2^31 steps",
         )
