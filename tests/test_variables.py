@@ -12,7 +12,8 @@ import pytest
 
 import tinyptq
 from tests.streaming_models import Draft, counter, file_of, wake_word
-from tinyptq import pipeline, store, tflm
+from tinyptq import store, tflm
+from tinyptq.emit.tflite import write_tflite_model
 from tinyptq.frontend.tflite import load_tflite
 from tinyptq.graph import Array, QParams
 from tinyptq.lower import lower
@@ -176,7 +177,7 @@ def test_simulator_equals_tflm_on_the_original_and_on_the_exported_file(make: Ca
 @each_model
 def test_export_reads_back_as_the_same_model(make: Callable[[], bytes]) -> None:
     program = imported(make())
-    again = imported(pipeline.write_tflite_model(program))
+    again = imported(write_tflite_model(program))
     inputs = random_inputs(program, STEPS)
     found = simulate(again, dict(zip(again.inputs, (inputs[name] for name in program.inputs), strict=True)))
     expected = simulate(program, inputs)
