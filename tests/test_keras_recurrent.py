@@ -13,6 +13,7 @@ import pytest
 from tests.data import dataset
 from tests.keras_files import archive
 from tests.shared import shared_path
+from tinyptq import pipeline, verbs
 from tinyptq.errors import TinyptqError
 from tinyptq.float_run import run_float
 from tinyptq.frontend import load_model
@@ -149,6 +150,35 @@ def test_states_that_are_not_there_are_refused(tmp_path: Path) -> None:
         load_model(functional(tmp_path, "LSTM", 2, "a"))
     with pytest.raises(TinyptqError, match="an initial state is given"):
         load_model(functional(tmp_path, "LSTM", 0, "a", "b"))
+
+
+@pytest.mark.parametrize(("class_name", "gates"), [("LSTM", 4), ("GRU", 3)])
+@pytest.mark.parametrize("change", [{"stateful": True}, {"return_sequences": True, "go_backwards": True}])
+def test_firmware_equals_simulator_and_tflm(
+    tmp_path: Path, class_name: str, gates: int, change: dict[str, object]
+) -> None:
+    """Every layer, run after run; a GRU is exported as the operators of all its steps."""
+    pytest.importorskip("tflite_micro")
+    path = recurrent_model(tmp_path, class_name, {**CONFIG, **change}, weights(gates, (gates * 5,)))
+    samples = np.random.default_rng(4).standard_normal((40, 7, 3)).astype(np.float32)
+    np.save(tmp_path / "samples.npy", samples)
+    calibration = tmp_path / "samples.npy"
+    built = pipeline.build(path, board="host", calibration=calibration, output=tmp_path / "out", count=32)
+    assert built.report["verification"]["differing_bytes"] == 0
+    *_, against = verbs.verify(built.directory, against="tflm")
+    assert against.comparison.samples == 32 and against.comparison.equal, against.as_json()
+
+
+@pytest.mark.parametrize("file", ["gunpoint_lstm.keras", "gunpoint_lstm_float.tflite"])
+def test_accuracy_of_the_trained_model_is_kept(tmp_path: Path, file: str) -> None:
+    """As a Keras layer and as a loop: within one sample of float on the 150 of GunPoint's test split."""
+    calibration, x, labels = dataset("gunpoint")
+    np.save(tmp_path / "samples.npy", calibration.astype(np.float32))
+    np.save(tmp_path / "test.npy", x.astype(np.float32))
+    path = shared_path("models", "trained_keras", file)
+    built = pipeline.build(path, board="host", calibration=tmp_path / "samples.npy", output=tmp_path / "out")
+    (found,) = verbs.simulate(built.directory, tmp_path / "test.npy", tmp_path / "found.npz").values()
+    assert labels is not None and abs(int((found.argmax(1) == labels).sum()) - 146) <= 1
 
 
 def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_float_equals_the_equations(case: Case) -> None:
     assert np.abs(gru.run_float(case.attrs, x, *constants) - equations(case, x)).max() < 2e-5
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *STATEFUL))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(case)
 

@@ -7,6 +7,7 @@ file needs. Variables are read before the first layer and assigned behind the la
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -137,9 +138,17 @@ def _wired_operators(layer: Layer, index: Mapping[str, int], tensors: list[FileT
     write_steps = BY_NAME[layer.op].write_steps
     assert write_steps is not None
     return [
-        FileOperator(step.code, tuple(map(place, step.inputs)), tuple(map(place, step.outputs)))
+        FileOperator(_own_variable(layer, step.code), tuple(map(place, step.inputs)), tuple(map(place, step.outputs)))
         for step in write_steps(layer.params)
     ]
+
+
+def _own_variable(layer: Layer, code: TfliteCode) -> TfliteCode:
+    """Variables are the same when they share a name: a layer's own one bears the layer's."""
+    if "SharedName" not in code.fields:
+        return code
+    name = _suffixed(layer, str(code.fields["SharedName"])).decode()
+    return replace(code, fields={**code.fields, "SharedName": name})
 
 
 def _leading_operands(layer: Layer, code: TfliteCode, result: FileTensor, tensors: list[FileTensor]) -> tuple[int, ...]:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array, QParams, Shape, Tensor
 from tinyptq.ops.base import TfliteCode, TfliteStep, Wire
 from tinyptq.ops.gru_arithmetic import CANDIDATE, HIDDEN_POWER, INPUT_BITS, ONE, RESET, UPDATE, GruInt8
 
 INT16 = np.dtype(np.int16)
+RESOURCE = np.dtype("V1")  # a handle: NumPy has no such type
 INPUT, WEIGHTS, RECURRENT, BIAS, RECURRENT_BIAS, OUTPUT = 0, 1, 4, 7, 10, 13  # a layer's own tensors, a gate each
 ADD = TfliteCode("ADD", "AddOptions", version=2)
 SUB = TfliteCode("SUB", "SubOptions", version=2)
@@ -20,13 +20,15 @@ MUL = TfliteCode("MUL", "MulOptions", version=2)
 QUANTIZE = TfliteCode("QUANTIZE", version=2)
 LOGISTIC = TfliteCode("LOGISTIC", version=2)
 TANH = TfliteCode("TANH", version=2)
+HANDLE = TfliteCode("VAR_HANDLE", "VarHandleOptions", {"Container": "", "SharedName": "hidden"})
 PRODUCT = TfliteCode("FULLY_CONNECTED", "FullyConnectedOptions", {"KeepNumDims": True}, version=7)
 
 
 def write_steps(params: GruInt8) -> Iterator[TfliteStep]:
-    """The operators in the order in which they run. Tensors that one step names twice are the same."""
-    if params.stateful:
-        raise TinyptqError("no-export", "a GRU that remembers from run to run has no form in a .tflite file")
+    """The operators in the order in which they run. Tensors that one step names twice are the same.
+
+    A hidden state that outlives the run is a variable; TFLite Micro's begin with their zero point, which is 0.
+    """
     wide = tensor("wide", params.input_shape, params.input_scale / 2.0**INPUT_BITS)
     yield TfliteStep(QUANTIZE, (INPUT,), (wide,))
     seen: list[list[Wire]] = []
@@ -37,7 +39,11 @@ def write_steps(params: GruInt8) -> Iterator[TfliteStep]:
         axis = Tensor("axis", (), np.dtype(np.int32), np.array(1, np.int32))
         yield TfliteStep(TfliteCode("SPLIT", "SplitOptions", {"NumSplits": params.steps}), (axis, whole), tuple(rows))
         seen.append(list(rows))
-    hidden: Wire = state_tensor(params, "zeros", np.zeros((1, 1, params.units), np.int16))
+    hidden = state_tensor(params, "before", None if params.stateful else np.zeros((1, 1, params.units), np.int16))
+    handle = Tensor("handle", (), RESOURCE)
+    if params.stateful:
+        yield TfliteStep(HANDLE, (), (handle,))
+        yield TfliteStep(TfliteCode("READ_VARIABLE", "ReadVariableOptions"), (handle,), (hidden,))
     results: list[Wire] = []
     for t in range(params.steps):
         hidden_after = state_tensor(params, f"hidden_{t}")
@@ -46,6 +52,8 @@ def write_steps(params: GruInt8) -> Iterator[TfliteStep]:
         result = Tensor(f"result_{t}", (1, 1, params.units), np.dtype(np.int8), None, params.output_qparams)
         yield TfliteStep(QUANTIZE, (hidden,), (result,))
         results.append(result)
+    if params.stateful:
+        yield TfliteStep(TfliteCode("ASSIGN_VARIABLE", "AssignVariableOptions"), (handle, hidden), ())
     yield from joined(params, results)
 
 
