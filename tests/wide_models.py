@@ -1,0 +1,73 @@
+"""Models of int16 activations and int8 weights ("16x8"), written by hand, with scales that use the integers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tests.streaming_models import OPTIONS, RELU, Draft
+from tests.tiny_tflite import Part, parts_bytes
+from tinyptq.graph import Array, QParams, Shape
+
+SAME = 0
+INT16 = np.dtype(np.int16)
+SOFTMAX_SCALE = QParams.per_tensor(2.0**-15)
+
+
+def weighted(
+    draft: Draft, builtin: str, source: int, name: str, shape: Shape, weights: Array, bias: Array | None, **fields: Any
+) -> int:
+    """An operator with weights along `axis`, one scale each; its output's deviation is a third of the int16 range."""
+    axis = 3 if builtin == "DEPTHWISE_CONV_2D" else 0
+    scale = np.linspace(0.5e-3, 2e-3, weights.shape[axis]).astype(np.float32)
+    points = np.zeros(len(scale), np.int32)
+    x = draft.tensors[source].qparams
+    assert x is not None
+    taps = weights.size / weights.shape[axis]
+    spread = float(x.scale[0]) * 1e-3 * np.sqrt(taps) * float(np.sqrt((weights.astype(float) ** 2).mean())) * 1.7
+    operands = [source, draft.tensor(f"{name}_weights", weights.shape, weights, qparams=QParams(scale, points, axis))]
+    if bias is not None:
+        steps = QParams(x.scale * scale, points, 0)
+        operands.append(draft.tensor(f"{name}_bias", bias.shape, bias, qparams=steps))
+    result = draft.tensor(name, shape, qparams=QParams.per_tensor(float(np.float32(spread))))
+    if builtin == "TRANSPOSE_CONV":
+        size = draft.tensor(f"{name}_size", (4,), np.array(shape, np.int32))
+        operands = [size, operands[1], source, *operands[2:]]
+    draft.emit(builtin, operands, [result], OPTIONS.get(builtin, "TransposeConvOptions"), **fields)
+    return result
+
+
+def wide_network() -> bytes:
+    """Every layer with weights, biases of 64, 32 and 16 bits and none, a pool between them, sums beyond 32 bits."""
+    generator = np.random.default_rng(168)
+    draft = Draft(INT16, QParams.per_tensor(0.001))
+
+    def weights(*shape: int) -> Array:
+        return generator.integers(-127, 128, shape).astype(np.int8)
+
+    def bias(count: int, kind: str = "int64") -> Array:
+        return generator.integers(-30000, 30000, count).astype(kind)
+
+    strides = {"StrideH": 2, "StrideW": 2}
+    plain = {"Padding": SAME, "StrideH": 1, "StrideW": 1, "DilationHFactor": 1, "DilationWFactor": 1}
+    x = draft.input("image", (1, 13, 10, 3))
+    image = {**plain, **strides, "FusedActivationFunction": RELU}
+    x = weighted(draft, "CONV_2D", x, "conv", (1, 7, 5, 8), weights(8, 3, 3, 3), bias(8), **image)
+    deep = {**plain, "DepthMultiplier": 1}
+    x = weighted(draft, "DEPTHWISE_CONV_2D", x, "deep", (1, 7, 5, 8), weights(1, 3, 3, 8), bias(8), **deep)
+    pooled = draft.tensor("pool", (1, 7, 5, 8), qparams=draft.tensors[x].qparams)
+    window = {"FilterHeight": 3, "FilterWidth": 3, "StrideH": 1, "StrideW": 1, "Padding": SAME}
+    draft.emit("AVERAGE_POOL_2D", [x], [pooled], "Pool2DOptions", **window)
+    points = weights(12, 1, 1, 8)
+    x = weighted(draft, "CONV_2D", pooled, "point", (1, 7, 5, 12), points, bias(12, "int32"), **plain)
+    up = {"Padding": SAME, **strides}
+    x = weighted(draft, "TRANSPOSE_CONV", x, "up", (1, 14, 10, 6), weights(6, 3, 3, 12), bias(6, "int16"), **up)
+    heavy = np.where(generator.random((20, 840)) < 0.5, np.int8(-127), np.int8(99))
+    x = weighted(draft, "FULLY_CONNECTED", x, "hidden", (1, 20), heavy, None)
+    x = weighted(draft, "FULLY_CONNECTED", x, "classes", (1, 10), weights(10, 20), bias(10))
+    result = draft.tensor("result", (1, 10), qparams=SOFTMAX_SCALE)
+    beta = 4.0 / 32768 / float(draft.tensors[x].qparams.scale[0])  # type: ignore[union-attr]
+    draft.emit("SOFTMAX", [x], [result], "SoftmaxOptions", Beta=beta)
+    draft.outputs.append(result)
+    return parts_bytes([Part(draft.tensors, draft.wiring, draft.inputs, draft.outputs)])
