@@ -71,9 +71,10 @@ def fixed(attrs: object, draw: Draw, dtype: str) -> Single:
 
 def real(attrs: st.SearchStrategy[object], natural: Callable[[float], float], draw: Draw, dtype: str) -> Single:
     """natural: what the largest input, a real number, becomes; the output's scale is near what that asks for."""
-    x = activation(draw, shape(draw), dtype, 1e-5, 1e2)
-    largest = natural(LARGEST * float(x.qparams.scale[0]))
-    return Single(draw(attrs), (x,), scaled(draw, dtype, min(largest, 1e20) / LARGEST), seed=draw(seeds))
+    steps = float(np.iinfo(dtype).max)
+    x = activation(draw, shape(draw), dtype, 1e-3 / steps, 1e4 / steps)
+    largest = natural(steps * float(x.qparams.scale[0]))
+    return Single(draw(attrs), (x,), scaled(draw, dtype, min(largest, 1e20) / steps), seed=draw(seeds))
 
 
 def hard_swish(draw: Draw, dtype: str) -> Single:
@@ -177,6 +178,11 @@ def prelu(draw: Draw, dtype: str) -> Single:
     return Single(Prelu(), (x, alpha), scaled(draw, dtype, float(x.qparams.scale[0])), seed=draw(seeds))
 
 
+def elu(attrs: object, x: Array) -> Array:
+    y: Array = np.where(x > 0, x, np.expm1(x))
+    return y
+
+
 def gelu(attrs: object, x: Array) -> Array:
     """By the error function, or its hyperbolic tangent."""
     if attrs == Gelu(True):
@@ -187,11 +193,14 @@ def gelu(attrs: object, x: Array) -> Array:
 
 
 # The functions of real numbers behind operators that no integer kernel of TFLite's defines, in float64.
-REAL: dict[str, Callable[[object, Array], Array]] = {
+REAL: dict[str, Callable[..., Array]] = {
+    "elu": elu,
     "exp": lambda _, x: np.exp(x),
     "gelu": gelu,
+    "hard_swish": lambda _, x: x * np.clip(x + 3, 0, 6) / 6,
     "log": lambda _, x: np.where(x > 0, np.log(x), -np.inf),
     "neg": lambda _, x: -x,
+    "prelu": lambda _, x, alpha: np.where(x >= 0, x, x * alpha),
     "silu": lambda _, x: x / (1 + np.exp(-x)),
     "sqrt": lambda _, x: np.sqrt(np.maximum(x, 0)),
     "square": lambda _, x: x * x,
