@@ -128,6 +128,10 @@ class Draft:
         self.emit(builtin, [source, *operands], [target], OPTIONS[builtin], **fields)
         return target
 
+    def newest(self, source: int, count: int, name: str) -> int:
+        """The last rows of a window, the whole of it where it has no more."""
+        return source if self.tensors[source].shape[1] == count else self.last_rows(source, count, name)
+
     def conv(self, source: int, channels: int, name: str, stride: int = 1) -> int:
         """VALID convolution over all rows of [1, rows, 1, c]."""
         _, rows, _, depth = self.tensors[source].shape
@@ -171,25 +175,29 @@ def counter() -> bytes:
     return file_of(model)
 
 
-def wake_word() -> bytes:
-    """A streaming wake word of random weights, built as microWakeWord builds its own: three frames in, a strided
-    convolution, blocks of depthwise convolutions of several lengths over halves of the channels, a dense layer over the
-    last steps, a probability out as uint8. Every convolution over time keeps its own ring of frames.
+def wake_word(stem: int = 16, width: int = 16) -> bytes:
+    """A streaming wake word of random weights, shaped like those of microWakeWord: three frames of 40 features in, a
+    strided convolution of `stem` filters, blocks of depthwise convolutions (of two lengths, each over half of the
+    channels, or of one) and of `width` 1x1 filters, a dense layer over the last steps, a probability out as uint8. Each
+    convolution over time keeps a ring of the frames before, as many as it is longer than its stride.
     """
     model = Draft(qparams=QParams.per_tensor(0.1, -128))
     frames = model.input("frames", (1, 3, 40))
     model.call_once(1)
-    x = model.conv(model.ring(model.reshape(frames, "rows", (1, 3, 1, 40)), 5, "stem"), 16, "stem_conv", 3)
-    for block, lengths in enumerate(((5, 9), (7, 11))):
-        halves = model.halves(x, f"block{block}")
+    x = model.conv(model.ring(model.reshape(frames, "rows", (1, 3, 1, 40)), 5, "stem"), stem, "stem_conv", 3)
+    for block, lengths in enumerate(((5,), (7, 11), (9, 15), (23,))):
+        window = model.ring(x, max(lengths), f"block{block}")
+        parts = [window] if len(lengths) == 1 else model.halves(window, f"block{block}")
         mixed = [
-            model.depthwise(model.ring(half, rows, f"block{block}_{rows}"), f"block{block}_{rows}_conv")
-            for half, rows in zip(halves, lengths, strict=True)
+            model.depthwise(model.newest(part, rows, f"block{block}_{rows}"), f"block{block}_{rows}_conv")
+            for part, rows in zip(parts, lengths, strict=True)
         ]
-        x = model.conv(model.concat(mixed, f"block{block}_mixed", axis=3), 16, f"block{block}_point")
-    flat = model.reshape(model.ring(x, 6, "head"), "flat", (1, 96))
+        joined = mixed[0] if len(mixed) == 1 else model.concat(mixed, f"block{block}_mixed", axis=3)
+        x = model.conv(joined, width, f"block{block}_point")
+    flat = model.reshape(model.ring(x, 6, "head"), "flat", (1, 6 * width))
     model.qparams = QParams.per_tensor(0.05, 5)
-    score = model.weighted(flat, "score", ((1, 96), (1, 1)), "FULLY_CONNECTED", FusedActivationFunction=NO_ACTIVATION)
+    shapes = (1, 6 * width), (1, 1)
+    score = model.weighted(flat, "score", shapes, "FULLY_CONNECTED", FusedActivationFunction=NO_ACTIVATION)
     model.qparams = QParams.per_tensor(1 / 256, -128)
     probability = model.unary("LOGISTIC", score, "probability", (1, 1))
     changes = {"dtype": np.dtype(np.uint8), "qparams": QParams.per_tensor(1 / 256, 0)}

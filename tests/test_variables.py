@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 import tinyptq
+from tests.refusals import HOSTILE
 from tests.streaming_models import Draft, counter, file_of, wake_word
 from tinyptq import store, tflm
 from tinyptq.emit.tflite import write_tflite_model
+from tinyptq.float_run import run_float
 from tinyptq.frontend.tflite import load_tflite
 from tinyptq.graph import Array, QParams
 from tinyptq.lower import lower
@@ -150,6 +152,18 @@ def words() -> bytes:
     return file_of(model)
 
 
+def float_ends() -> bytes:
+    """Floats in and out: the caller converts them, and what is kept is the converted input."""
+    model = Draft()
+    real = {"dtype": np.dtype(np.float32), "qparams": None}
+    x, handle = model.input("x", SHAPE, **real), model.handle("last")
+    q = model.unary("QUANTIZE", x, "q", SHAPE)
+    y = model.add(model.read(handle, "old", SHAPE), q, "y")
+    model.assign(handle, q)
+    model.outputs = [model.unary("DEQUANTIZE", y, "real_y", SHAPE, **real)]
+    return file_of(model)
+
+
 MODELS: tuple[Callable[[], bytes], ...] = (
     *(counter, swapped, delayed, rescaled, seen, two_handles, shared_value, begun, overwritten, words, wake_word),
 )
@@ -172,6 +186,58 @@ def test_simulator_equals_tflm_on_the_original_and_on_the_exported_file(make: Ca
     assert all(np.array_equal(found[name], original[name]) for name in read)
     assert compare(found, tflm.run_program(program, inputs), checkpoints(program)).equal
     assert len(program.variables) == REMEMBERED.get(make.__name__, 1)
+
+
+def test_float_ends_are_the_callers() -> None:
+    """tflite-micro converts by itself: it is given floats, and shows the integers."""
+    pytest.importorskip("tflite_micro")
+    program = imported(float_ends())
+    inputs = random_inputs(program, STEPS)
+    qparams = program.values[program.inputs[0]].qparams
+    assert qparams is not None
+    original = tflm.run_tflm(float_ends(), {"x": dequantize_array(inputs[program.inputs[0]], qparams)})
+    found = simulate(program, inputs)
+    assert program.inputs == ("q",) and program.outputs == ("y",)
+    assert all(np.array_equal(found[name], original[name]) for name in ("q", "old", "y"))
+    assert compare(found, tflm.run_program(program, inputs), checkpoints(program)).equal
+
+
+def test_a_container_tells_two_variables_of_one_name_apart() -> None:
+    """LiteRT's floats; a handle without a container means the first variable of its name, as in tflite-micro."""
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+    model, first = Draft(dtype=np.dtype(np.float32), qparams=None), Draft(dtype=np.dtype(np.float32), qparams=None)
+    x = model.input("x", SHAPE)
+    model.call_once(1)
+    for container in ("left", "right"):
+        handle = model.handle("v", container)
+        total = model.add(model.read(handle, f"{container}_old", SHAPE), x, f"{container}_new")
+        model.assign(handle, total)
+        start = np.full(SHAPE, len(container), np.float32)
+        first.assign(first.handle("v", container), first.tensor(f"{container}_first", SHAPE, start))
+        x = total
+    model.outputs = [total]
+    runner = interpreter.Interpreter(model_content=file_of(model, first))
+    runner.allocate_tensors()
+    samples = np.random.default_rng(2).standard_normal((8, 4)).astype(np.float32)
+    expected = []
+    for sample in samples:
+        runner.set_tensor(runner.get_input_details()[0]["index"], sample[None])
+        runner.invoke()
+        expected.append(runner.get_tensor(runner.get_output_details()[0]["index"]))
+    graph = normalize(load_tflite(file_of(model, first)))
+    assert [variable.name for variable in graph.variables] == ["left/v", "right/v"]
+    np.testing.assert_allclose(run_float(graph, {"x": samples})[graph.outputs[0]], np.concatenate(expected), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_stay_names(name: str, tmp_path: Path) -> None:
+    """In comments of the C and in the exported file."""
+    path = tmp_path / "model.tflite"
+    path.write_bytes(file_of(reader(name=name)))
+    built = tinyptq.build(path, board="host", output=tmp_path / "out", count=4)
+    assert built.report["verification"]["differing_bytes"] == 0
+    (variable,) = load_tflite((tmp_path / "out/model_int8.tflite").read_bytes()).variables
+    assert variable.name == name
 
 
 @each_model

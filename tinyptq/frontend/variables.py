@@ -53,6 +53,7 @@ class Walk:
     """
 
     tensors: dict[str, Tensor]
+    inputs: set[str]
     outputs: set[str]
     holder: dict[Key, Tensor] = field(default_factory=dict)
     before: dict[Key, Tensor] = field(default_factory=dict)
@@ -68,7 +69,8 @@ def resolve_variables(subgraphs: tuple[Subgraph, ...]) -> Stateless:
     if not any(item.operator.builtin in (HANDLE, READ, ASSIGN, ONCE) for item in main.operators):
         return Stateless(main.operators, tensors, (), {})
     facts = read_facts(subgraphs)
-    walk = Walk(tensors, {tensor.name for tensor in main.outputs})
+    inputs, outputs = ({tensor.name for tensor in ends} for ends in (main.inputs, main.outputs))
+    walk = Walk(tensors, inputs, outputs)
     reasons = {item.source: step(walk, item, facts) for item in main.operators}
     refused = {source: reason for source, reason in reasons.items() if reason is not None}
     return Stateless(tuple(walk.operators), walk.tensors, tuple(finished(walk, facts)), refused)
@@ -84,7 +86,8 @@ def step(walk: Walk, item: FileOperator, facts: Facts) -> str | None:
         require(not results & walk.renamed.keys(), f"{item.source} writes where READ_VARIABLE has written")
         inputs = tuple(current(walk, tensor) for tensor in item.operator.inputs)
         walk.operators.append(replace(item, operator=replace(item.operator, inputs=inputs)))
-        walk.written |= results
+        if not converts_input(walk, item):
+            walk.written |= results
         return None
     key = variable_of(item, facts.keys)
     reason = UNKNOWN_HANDLE if key is None else facts.complaints[key]
@@ -97,6 +100,12 @@ def step(walk: Walk, item: FileOperator, facts: Facts) -> str | None:
     else:
         assign(walk, item, key)
     return None
+
+
+def converts_input(walk: Walk, item: FileOperator) -> bool:
+    """A QUANTIZE where the model begins: the caller does its work, and there is no node then."""
+    operator = item.operator
+    return operator.builtin == "QUANTIZE" and any(t is not None and t.name in walk.inputs for t in operator.inputs)
 
 
 def read(walk: Walk, item: FileOperator, key: Key) -> None:
