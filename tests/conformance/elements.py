@@ -29,7 +29,9 @@ from tinyptq.ops.abs import Abs
 from tinyptq.ops.activation import RELU, RELU6, RELU_N1_TO_1, Clamp
 from tinyptq.ops.add import Add
 from tinyptq.ops.base import Operand
+from tinyptq.ops.cast import Cast
 from tinyptq.ops.div import Div
+from tinyptq.ops.element import INTEGERS
 from tinyptq.ops.elu import Elu
 from tinyptq.ops.exp import Exp
 from tinyptq.ops.gelu import Gelu
@@ -107,6 +109,12 @@ def quantize(draw: Draw, dtype: str) -> Single:
     scale = float(source.scale[0]) * 2.0 ** max(steps, 0)
     output = scaled(draw, target, scale, 0.9 if dtype == "int32" else 2.0**-12, 2.0**12)
     return Single(Quantize(), (run_time(shape(draw), source, dtype),), output, target, seed=draw(seeds))
+
+
+def cast(draw: Draw, dtype: str) -> Single:
+    """Scales do not take part: the output has the input's."""
+    x = activation(draw, shape(draw), dtype)
+    return Single(Cast(), (x,), x.qparams, draw(st.sampled_from(INTEGERS)), seed=draw(seeds))
 
 
 def broadcast(draw: Draw) -> tuple[Shape, Shape]:
@@ -208,6 +216,7 @@ REAL: dict[str, Callable[..., Array]] = {
 DRAWS: dict[str, Callable[[Draw, str], Single]] = {
     "abs": partial(unary, st.just(Abs())),
     "add": partial(pair, Add, False),
+    "cast": cast,
     "div": div,
     "elu": partial(unary, st.just(Elu())),
     "exp": partial(real, st.just(Exp()), lambda x: math.exp(min(x, 40.0))),

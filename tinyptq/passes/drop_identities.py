@@ -38,7 +38,7 @@ def is_identity(graph: Graph, node: Node) -> bool:
     before, after = graph.tensors[run_time[0]], graph.tensors[node.outputs[0]]
     if before.shape != after.shape or before.dtype != after.dtype or before.dtype != np.float32:
         return False
-    return node.op in ("reshape", *CONVERTERS) or changes_nothing(graph, node)
+    return node.op in ("reshape", "cast", *CONVERTERS) or changes_nothing(graph, node)
 
 
 def changes_nothing(graph: Graph, node: Node) -> bool:
