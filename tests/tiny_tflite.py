@@ -14,6 +14,7 @@ from tinyptq.ops.base import State, TfliteCode, TfliteOperator, in_file_order
 
 TYPES = {
     np.dtype(np.float32): tflite.TensorType.FLOAT32,
+    np.dtype(np.float16): tflite.TensorType.FLOAT16,
     np.dtype(np.int8): tflite.TensorType.INT8,
     np.dtype(np.int16): tflite.TensorType.INT16,
     np.dtype(np.int32): tflite.TensorType.INT32,

@@ -95,6 +95,8 @@ def float_sentence(node: Node, tensor: Tensor) -> str | None:
     """What is wrong with a tensor of a float model; None when nothing is."""
     if tensor.name in node.outputs and tensor.dtype == BY_NAME[node.op].output_dtype:
         return None
+    if is_index(node, tensor):
+        return index_sentence(node, tensor)
     if tensor.dtype != FLOAT32 and tensor.qparams is not None:
         return f"tensor is quantized to {tensor.dtype} in a model that computes in floats"
     if tensor.dtype != FLOAT32:
@@ -104,11 +106,25 @@ def float_sentence(node: Node, tensor: Tensor) -> str | None:
     return None
 
 
+def is_index(node: Node, tensor: Tensor) -> bool:
+    """Does the operator read the tensor as integers that mean themselves?"""
+    return bool(BY_NAME[node.op].index_dtypes) and tensor.name == node.inputs[0]
+
+
+def index_sentence(node: Node, tensor: Tensor) -> str | None:
+    accepted = BY_NAME[node.op].index_dtypes
+    if str(tensor.dtype) in accepted:
+        return None
+    return f"{node.op.upper()} by indices of type {tensor.dtype}, only {' and '.join(accepted)}"
+
+
 def integer_sentence(node: Node, tensor: Tensor) -> str | None:
     """What is wrong with a tensor of a model that is already quantized; None when nothing is."""
     if tensor.dtype.kind not in "iu":
         return f"tensor is {tensor.dtype} in a model that computes in integers"
     op = BY_NAME[node.op]
+    if is_index(node, tensor):
+        return index_sentence(node, tensor)
     fixed = op.output_dtype if tensor.name in node.outputs else None
     accepted = op.dtypes if fixed is None else (str(fixed),)
     if tensor.data is None and str(tensor.dtype) not in accepted:

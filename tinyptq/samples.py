@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyptq.float_run import iterate_float
 from tinyptq.graph import Array, Graph
+from tinyptq.ops import BY_NAME
 from tinyptq.program import Program
 from tinyptq.ptq.calibration import FLOATS, CalibrationSet, batches, first_samples, open_samples
 from tinyptq.ptq.ranges import dequantize_array, quantize_array
@@ -33,12 +34,22 @@ def random_inputs(program: Program, count: int) -> dict[str, Array]:
     samples = {}
     for name in program.inputs:
         value = program.values[name]
-        info = np.iinfo(value.dtype)
+        low, high = input_range(program, name)
         shape = (count, *value.shape[1:])
-        samples[name] = generator.integers(info.min, info.max, shape, value.dtype, endpoint=True)
-        samples[name][:1] = info.min
-        samples[name][1:2] = info.max
+        samples[name] = generator.integers(low, high, shape, value.dtype, endpoint=True)
+        samples[name][:1] = low
+        samples[name][1:2] = high
     return samples
+
+
+def input_range(program: Program, name: str) -> tuple[int, int]:
+    """Smallest and largest integer of an input: of its type, or those that name a row where it holds indices."""
+    for layer in program.layers:
+        limits = BY_NAME[layer.op].index_range
+        if limits is not None and layer.inputs[0] == name:
+            return limits(layer.params)
+    info = np.iinfo(program.values[name].dtype)
+    return int(info.min), int(info.max)
 
 
 def quantize_inputs(program: Program, reals: Mapping[str, Array]) -> dict[str, Array]:

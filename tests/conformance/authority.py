@@ -178,6 +178,7 @@ REFUSED: dict[tuple[str, str], str] = {
     ("depth_to_space", "int32"): "moves int8 only",
     ("gather", "int16"): "moves int8 only",
     ("gather", "int32"): "moves int8 only",
+    ("embedding_lookup", "int16"): "moves int8 only",
     ("mirror_pad", "int16"): "moves int8 only",
     ("mirror_pad", "int32"): "moves int8 only",
     ("resize_nearest_neighbor", "int32"): "moves int8 and int16 only",

@@ -6,11 +6,12 @@ from math import prod
 
 from hypothesis import strategies as st
 
-from tests.conformance.draws import Draw, activation, qparams, run_time, seeds, shape
+from tests.conformance.draws import Draw, activation, constant, qparams, run_time, seeds, shape
 from tests.conformance.trial import Single
-from tinyptq.graph import Shape
+from tinyptq.graph import QParams, Shape
 from tinyptq.ops.concatenation import Concatenation
 from tinyptq.ops.depth_to_space import DepthToSpace
+from tinyptq.ops.embedding_lookup import EmbeddingLookup
 from tinyptq.ops.gather import Gather
 from tinyptq.ops.mirror_pad import REFLECT, SYMMETRIC, MirrorPad
 from tinyptq.ops.pack import Pack
@@ -150,6 +151,18 @@ def gather(draw: Draw, dtype: str) -> Single:
     return one(draw, Gather(axis, tuple(indices), places), size, dtype)
 
 
+def embedding_lookup(draw: Draw, dtype: str) -> Single:
+    """tflite-micro reads what lies behind the table for indices beyond it: drawn within."""
+    size, rows = shape(draw, (2, 3)), draw(st.integers(1, 40))
+    row = tuple(draw(st.integers(1, 5)) for _ in range(draw(st.integers(0, 2))))
+    index, first = draw(st.sampled_from([("int32", 0), ("int8", -128)]))
+    scale = qparams(draw, dtype)
+    table = constant(draw, (rows, *row), scale, dtype)
+    indices = run_time(size, QParams.per_tensor(1.0), index)
+    ranges = {0: (first, first + rows - 1)}
+    return Single(EmbeddingLookup(first), (indices, table), scale, dtype, ranges, seed=draw(seeds))
+
+
 def space_to_depth(draw: Draw, dtype: str) -> Single:
     block, (_, height, width, depth) = draw(st.integers(1, 3)), shape(draw, (4,), 4)
     return one(draw, SpaceToDepth(block), (1, height * block, width * block, depth), dtype)
@@ -168,6 +181,7 @@ def resize(draw: Draw, dtype: str) -> Single:
 DRAWS = {
     "concatenation": concatenation,
     "depth_to_space": depth_to_space,
+    "embedding_lookup": embedding_lookup,
     "gather": gather,
     "mirror_pad": mirror_pad,
     "pack": pack,

@@ -8,6 +8,7 @@ from typing import Any
 
 from tinyptq.errors import TinyptqError
 from tinyptq.frontend.flatbuffer import guarded, require
+from tinyptq.frontend.lookups import read_lookups
 from tinyptq.frontend.loops import read_loops
 from tinyptq.frontend.shapes import settle_shapes
 from tinyptq.frontend.subgraphs import FileOperator, read_subgraphs
@@ -28,7 +29,8 @@ def load_tflite(data: bytes, name: str = "model", where: str | None = None) -> G
         require(len(main.outputs) > 0, "the model has no output")
         model = resolve_variables(subgraphs)
         kept = frozenset((*names(main.outputs), *(variable.after for variable in model.variables)))
-        settled = settle_shapes(model.operators, model.tensors, main.operands.unknown, kept)
+        operators, tensors = read_lookups(model.operators, model.tensors)
+        settled = settle_shapes(operators, tensors, main.operands.unknown, kept)
         loops = read_loops(settled.operators, subgraphs, settled.tensors)
     refused = {**model.refused, **loops.refused}
     nodes = tuple(

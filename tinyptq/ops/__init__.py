@@ -10,7 +10,6 @@ from tinyptq.ops import (
     average_pool_2d,
     batch_matmul,
     batch_to_space_nd,
-    cast,
     concatenation,
     conv_2d,
     depth_to_space,
@@ -18,6 +17,7 @@ from tinyptq.ops import (
     dequantize,
     div,
     elu,
+    embedding_lookup,
     exp,
     fully_connected,
     gather,
@@ -124,7 +124,6 @@ OPS: tuple[Op, ...] = (
     batch_to_space_nd.OP,
     svdf.OP,
     quantize.OP,
-    cast.OP,
     dequantize.OP,
     sub.OP,
     squared_difference.OP,
@@ -139,6 +138,7 @@ OPS: tuple[Op, ...] = (
     arg_min.OP,
     batch_matmul.OP,
     gather.OP,
+    embedding_lookup.OP,
 )
 BY_NAME = {op.name: op for op in OPS}
 BY_BUILTIN = {builtin: op for op in OPS for builtin in op.builtins}

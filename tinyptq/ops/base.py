@@ -110,6 +110,7 @@ Floats = tuple[Array, ...]
 # How an output's scale and zero point come about.
 FREE = "free"  # observed during calibration
 SAME = "same"  # shared by all inputs and outputs, as TFLite's specification demands
+TABLE = "table"  # shared by the outputs and the constants they are taken from
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,9 @@ class Op:
     infer_shapes  (attrs, input shapes, batch 1 included) -> output shapes.
     run_float     (attrs, float32 arrays [n, ...]) -> float32 array, a tuple where several: checked against LiteRT.
     constraints   predicates over (graph, node); the docstring is the error text and the row in `tinyptq ops`.
-    quantization  FREE, SAME, or the fixed QParams of the output.
+    quantization  FREE, SAME, TABLE, or the fixed QParams of the output.
     dtypes        integer types its activations may have.
+    index_dtypes  integer types its first operand may have where that is an index, none where it stands for reals.
     output_dtype  integer type of its outputs where it is not the inputs' (indices), else None.
     weight_axis   output-channel axis of operand 1 when it is a weight (operand 2 is then the bias), else None.
     lower         (attrs, input Operands, output Operands) -> params: scales folded, overflow proved.
@@ -147,6 +149,7 @@ class Op:
     constants     params -> {argument name: array} in the order in which the portable C kernel takes them.
     scratch       params -> bytes of scratch memory the portable kernel borrows, 0 when none.
     rows          params -> Rows when the kernel computes a block of output rows, None when it runs whole.
+    index_range   params -> (smallest, largest) index its first operand may hold, None where that is no index.
     work          params -> Work.
     """
 
@@ -166,6 +169,7 @@ class Op:
     work: Callable[[Any], Work]
     constraints: tuple[Constraint, ...] = ()
     dtypes: tuple[str, ...] = ("int8",)
+    index_dtypes: tuple[str, ...] = ()
     output_dtype: np.dtype[Any] | None = None
     weight_axis: int | None = None
     constants: Callable[[Any], Mapping[str, Array]] = lambda params: {}
@@ -175,6 +179,7 @@ class Op:
     run_state: Callable[..., tuple[Array, Mapping[str, Array]]] | None = None
     round_constants: Callable[..., tuple[tuple[Array, QParams], ...]] | None = None
     calibrate: Callable[..., Any] | None = None
+    index_range: Callable[[Any], tuple[int, int]] | None = None
     operand_order: tuple[int, ...] | None = None
     write_steps: Callable[[Any], Iterable[TfliteStep]] | None = None
 

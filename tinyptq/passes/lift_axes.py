@@ -56,7 +56,9 @@ ELEMENTWISE = (
 )
 BROADCASTING = ("add", "sub", "mul", "div", "maximum", "minimum", "squared_difference", "prelu", "batch_matmul")
 LIFTS: dict[str, Lift] = {
-    **dict.fromkeys((*ELEMENTWISE, *BROADCASTING, "softmax", "log_softmax", "l2_normalization"), same),
+    **dict.fromkeys(
+        (*ELEMENTWISE, *BROADCASTING, "softmax", "log_softmax", "l2_normalization", "embedding_lookup"), same
+    ),
     **dict.fromkeys(
         ("concatenation", "pack", "unpack", "split", "split_v", "gather", "arg_max", "arg_min"), later_axis
     ),

@@ -6,7 +6,7 @@ import tokenize
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array, Graph, Shape, is_quantized
+from tinyptq.ops import BY_NAME
 
 BATCH = 32
 RANDOM_SAMPLES = 64
@@ -41,12 +42,16 @@ class Source:
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """Samples for every graph input, in order; `random_shapes` replaces files for --calib random."""
+    """Samples for every graph input, in order. indices: of inputs that are indices, how many there are.
+
+    random: without files, for --calib random.
+    """
 
     sources: Mapping[str, tuple[Source, ...]]
     shapes: Mapping[str, Shape]
     count: int
     random: bool = False
+    indices: Mapping[str, int] = field(default_factory=dict)
 
 
 def open_calibration(spec: Path | str | None, graph: Graph) -> CalibrationSet:
@@ -63,8 +68,15 @@ def open_calibration(spec: Path | str | None, graph: Graph) -> CalibrationSet:
             hint=f"--calib with {ACCEPTED}; --calib random only to try the tool",
         )
     if str(spec) == "random":
-        return CalibrationSet({}, shapes, RANDOM_SAMPLES, random=True)
-    return open_samples(Path(spec), shapes, FLOATS)
+        return CalibrationSet({}, shapes, RANDOM_SAMPLES, random=True, indices=index_counts(graph))
+    integers = {str(graph.tensors[name].dtype) for name in graph.inputs} - set(FLOATS)
+    return open_samples(Path(spec), shapes, (*FLOATS, *sorted(integers)))
+
+
+def index_counts(graph: Graph) -> dict[str, int]:
+    """Graph inputs that are read as indices, and the rows of the tables they choose from."""
+    readers = [node for node in graph.nodes if BY_NAME[node.op].index_dtypes and node.inputs[0] in graph.inputs]
+    return {node.inputs[0]: graph.tensors[node.inputs[1]].shape[0] for node in readers}
 
 
 def open_samples(path: Path, shapes: Mapping[str, Shape], dtypes: tuple[str, ...]) -> CalibrationSet:
@@ -178,9 +190,15 @@ def random_batches(calibration: CalibrationSet) -> Iterator[dict[str, Array]]:
     generator = np.random.default_rng(0)
     for _ in range(calibration.count // BATCH):
         yield {
-            name: generator.standard_normal((BATCH, *shape[1:])).astype(np.float32)
+            name: random_samples(generator, (BATCH, *shape[1:]), calibration.indices.get(name))
             for name, shape in calibration.shapes.items()
         }
+
+
+def random_samples(generator: np.random.Generator, shape: Shape, indices: int | None) -> Array:
+    if indices is not None:
+        return generator.integers(0, indices, shape).astype(np.float32)
+    return generator.standard_normal(shape).astype(np.float32)
 
 
 def samples(calibration: CalibrationSet, name: str) -> Iterator[Array]:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from tinyptq.float_run import first_values, iterate_float
 from tinyptq.graph import Graph, Node, QParams
 from tinyptq.ops import BY_NAME
-from tinyptq.ops.base import FREE, INT8, SAME
+from tinyptq.ops.base import FREE, INT8, SAME, TABLE
 from tinyptq.ptq.calibration import RANDOM_WARNING, CalibrationSet, batches
+from tinyptq.ptq.imported import NO_SCALE
 from tinyptq.ptq.observers import MinMax, Observer, make_observer
 from tinyptq.ptq.ranges import activation_qparams, bias_choice, quantize_array, weight_choice
 from tinyptq.ptq.recipe import ActivationChoice, ConstantChoice, Recipe
@@ -55,6 +56,7 @@ def tied_groups(graph: Graph) -> dict[str, str]:
         return name
 
     shared = [(*node.inputs, *node.outputs) for node in graph.nodes if BY_NAME[node.op].quantization == SAME]
+    shared += [(*node.inputs[1:], *node.outputs) for node in graph.nodes if BY_NAME[node.op].quantization == TABLE]
     for names in (*shared, *((variable.before, variable.after) for variable in graph.variables)):
         first, *others = (find(name) for name in names)
         for other in others:
@@ -82,6 +84,9 @@ def choose_activations(
     choices = {}
     for name in ranges:
         low, high = spans[groups[name]]
+        if graph.tensors[name].dtype.kind == "i" and name in graph.inputs:
+            choices[name] = ActivationChoice(low, high, NO_SCALE, "an integer", graph.tensors[name].dtype)
+            continue
         dictated = fixed.get(groups[name])
         qparams = dictated or activation_qparams(low, high)
         reason = "fixed by the operator" if dictated else observer
@@ -110,7 +115,7 @@ def shared_constant_ranges(graph: Graph) -> dict[str, tuple[float, float]]:
     """Ranges of constant operands that must share their operator's scale (a constant in a concatenation)."""
     constants = {}
     for node in graph.nodes:
-        if BY_NAME[node.op].quantization == SAME:
+        if BY_NAME[node.op].quantization in (SAME, TABLE):
             for name in node.inputs:
                 data = graph.tensors[name].data
                 if data is not None:

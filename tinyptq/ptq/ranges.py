@@ -30,8 +30,7 @@ def quantize_array(values: Array, qparams: QParams, dtype: np.dtype[Any] = INT8)
     quotient = values.astype(np.float32) / qparams.scale[0]
     limited = np.clip(quotient.astype(np.float64), -(2.0**33), 2.0**33)
     shifted = round_half_away_array(limited) + int(qparams.zero_point[0])
-    integers: Array = np.asarray(np.clip(shifted, info.min, info.max), dtype)  # asarray: NumPy makes scalars of 0-d arrays
-    return integers
+    return np.asarray(np.clip(shifted, info.min, info.max), dtype)  # NumPy makes scalars of 0-d arrays
 
 
 def dequantize_array(values: Array, qparams: QParams) -> Array:
