@@ -15,6 +15,7 @@ from tinyptq.board import Board
 from tinyptq.emit.c import emit_c
 from tinyptq.emit.ports import io_layout
 from tinyptq.graph import Array, Shape
+from tinyptq.kernels import kernel_named
 from tinyptq.ops import BY_NAME
 from tinyptq.ops.activation import NONE, Clamp
 from tinyptq.ops.base import Operand
@@ -22,7 +23,7 @@ from tinyptq.ops.conv_2d import Conv2D
 from tinyptq.ops.fully_connected import FullyConnected
 from tinyptq.ops.window import Window
 from tinyptq.output import write_files
-from tinyptq.plan.planner import plan
+from tinyptq.plan.planner import plan, plan_kernels
 from tinyptq.plan.types import Plan, Step
 from tinyptq.program import Program
 from tinyptq.toolchain import Images, build_files, compile_firmware
@@ -97,8 +98,14 @@ def build(program: Program, memory: Plan, board: Board, folder: Path, glue: str 
     return compile_firmware(board, folder)
 
 
-def planned(program: Program, board: Board) -> Plan:
-    return plan(program, board)
+def planned(program: Program, board: Board, kernel: str | None = None) -> Plan:
+    """The plan of the chosen kernels, or of the one with this name for every layer."""
+    if kernel is None:
+        return plan(program, board)
+    named = (kernel_named(layer.op, kernel) for layer in program.layers)
+    kernels = tuple(k for k, layer in zip(named, program.layers, strict=True) if k and k.supports(layer.params))
+    assert len(kernels) == len(program.layers), f"{kernel} does not do all layers"
+    return plan_kernels(program, kernels)
 
 
 def joined(program: Program, names: Sequence[str], arrays: Sequence[Array]) -> Array:

@@ -21,11 +21,13 @@ from tinyptq.run import profile_firmware, run_firmware
 BOARD, EDGE_BOARD = "cortex-m4", "cortex-m33"
 
 
-def check_every_byte(program: Program, way: str, folder: Path, name: str = BOARD, prefix: str | None = None) -> None:
+def check_every_byte(
+    program: Program, way: str, folder: Path, name: str = BOARD, prefix: str | None = None, kernel: str | None = None
+) -> None:
     """Every layer's output in the emulator equals run_int, computed whole or in growing blocks of rows."""
     board = load_board(name)
     board = board if prefix is None else replace(board, prefix=prefix)
-    memory = planned(program, board)
+    memory = planned(program, board, kernel)
     memory = memory if way == "whole" else in_row_blocks(program, memory)
     assert {kernel.isa for kernel in memory.kernels} == {"arm_dsp"}
     images = build(program, memory, board, folder)
@@ -38,11 +40,11 @@ def check_every_byte(program: Program, way: str, folder: Path, name: str = BOARD
         np.testing.assert_array_equal(got, want, layer.name)
 
 
-def check_nothing_outside(program: Program, folder: Path) -> None:
+def check_nothing_outside(program: Program, folder: Path, kernel: str | None = None) -> None:
     """Each layer's input and output lie at the edges of memory in turn: a touch beyond is a fault. One input each."""
     board = load_board(EDGE_BOARD)
     glue = edge_glue(len(program.layers), *EDGES[EDGE_BOARD])
-    images = build(program, planned(program, board), board, folder, glue=glue)
+    images = build(program, planned(program, board, kernel), board, folder, glue=glue)
     inputs, expected = inputs_and_expected(program, 3)
     want = joined(program, program.outputs, expected)
     result = run_firmware(board, images.elf, inputs, want.shape[1], len(expected))

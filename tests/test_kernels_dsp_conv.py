@@ -93,7 +93,7 @@ def test_nothing_outside_the_tensors_is_touched(tmp_path: Path) -> None:
     check_nothing_outside(table(), tmp_path)
 
 
-@pytest.mark.parametrize(("case", "limit"), [(IC, 2_050_000), (IC_FIRST, 560_000), (KWS, 320_000)])
+@pytest.mark.parametrize(("case", "limit"), [(IC, 1_870_000), (IC_FIRST, 545_000), (KWS, 305_000)])
 def test_instructions(case: Case, limit: int, tmp_path: Path) -> None:
     """CMSIS-NN needs 4,542,391, 2,134,186 and 1,111,227 for layers of these shapes (gcc 12.2 -O3)."""
     check_instructions(side_by_side({case.id: program_of(case)}), limit, tmp_path)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinyptq.kernels import (
+    arm_affine,
     arm_dsp,
-    arm_dsp_add,
     arm_dsp_conv,
     arm_dsp_depthwise,
+    arm_dsp_vector,
     arm_mve,
-    arm_mve_add,
     arm_mve_conv,
     arm_mve_depthwise,
 )
@@ -21,13 +21,13 @@ from tinyptq.program import Layer
 
 KERNELS: tuple[Kernel, ...] = (
     *arm_mve.KERNELS,
-    *arm_mve_add.KERNELS,
+    *arm_affine.KERNELS,
     *arm_mve_conv.KERNELS,
     *arm_mve_depthwise.KERNELS,
     *arm_dsp.KERNELS,
+    *arm_dsp_vector.KERNELS,
     *arm_dsp_conv.KERNELS,
     *arm_dsp_depthwise.KERNELS,
-    *arm_dsp_add.KERNELS,
     *(portable_kernel(op) for op in OPS),
 )
 

@@ -1,14 +1,17 @@
 """Kernels for Arm cores with the DSP extension (Cortex-M4, M7, M33): SMLAD, two 16-bit products per instruction.
 
-1x1 convolution, fully connected: a tile is 4 pixels × 2 output channels (1 × 2 where there is a single pixel). The
-pixels are first widened to int16 pairs in scratch memory, interleaved, so that the tile reads them in order. One
-32-bit word of weights holds 2 inputs × 2 channels:
+1x1 convolution, fully connected with several vectors: a tile is 3 pixels × 2 output channels. The pixels are first
+widened to int16 pairs in scratch memory, interleaved, so that the tile reads them in order. One 32-bit word of weights
+holds 2 inputs × 2 channels:
 
     half-words (w0[k] + 256·w1[k], w0[k+2] + 256·w1[k+2])      channel 0, channel 1
 
 SMLAD with the word accumulates S0 + 256·S1, SMLAD with SXTB16(word), its low bytes, accumulates S0; the difference
-is 256·S1 modulo 2^32. So 8 SMLAD cost one extraction where |S1| < 2^23, which is proved from the weights; where it
+is 256·S1 modulo 2^32. So 6 SMLAD cost one extraction where |S1| < 2^23, which is proved from the weights; where it
 cannot be, the high bytes are extracted too and accumulate S1 alone.
+
+Why 3 × 2: six accumulators leave registers for three words of weights (one LDM) and three of pixels (one LDM each), so
+that 36 multiply-accumulates take 25 instructions; 4 × 2 has room for half the loads only and takes 27.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyptq.graph import Array
-from tinyptq.kernels.base import Cost, Kernel
+from tinyptq.kernels.base import Cost, Kernel, Part
 from tinyptq.kernels.proofs import (
     Pointwise,
     accumulator_bound,
@@ -35,81 +38,126 @@ from tinyptq.ops.fully_connected import FullyConnectedInt
 Params = Conv2DInt | FullyConnectedInt
 
 CHANNELS = 2  # output channels of a tile
-PIXELS = 4  # pixels of a tile
+PIXELS = 3  # pixels of a tile
 MIXED_LIMIT = 1 << 23  # |S1| below this: 256·S1 fits int32
 DOUBLED_LIMIT = 1 << 30  # |acc| below this: 2·acc fits int32
-MAX_UNROLL = 32  # weight words of straight-line code, 40 bytes each
-MAX_INPUTS = 4096  # what 16 bytes of scratch memory per pair of inputs can be asked for
-STORE_REACH = 4095  # largest immediate offset of STRB
+MAX_UNROLL = 36  # weight words of straight-line code, 33 bytes each
+MAX_INPUTS = 2047  # 2·inputs is an immediate offset of LDR
+WIDEN_QUADS = 4  # groups of four inputs widened by straight-line code
 
 
 @dataclass(frozen=True)
-class PointwiseTile:
-    """What templates/kernels/conv_2d/arm_dsp_1x1.c.j2 looks up besides the params.
+class Product:
+    """What templates/kernels/conv_2d/arm_dsp_tile.c.j2 looks up: layers with the same share the function.
 
-    pixels      of a tile.  row_pixels: a call computes a multiple of these.  by_rows: a call is told its rows.
-    pairs       of output channels.
-    words       weight words of a pair: 2 inputs × 2 channels each, zero-padded.
-    unroll      of them in straight-line code; turns: passes of that code.
+    unroll      weight words of straight-line code.  loops: it runs more than once.
     mixed       channel 1 accumulates together with channel 0, see above.
     half_up     ties below zero may round up.
+    low, high   clamps.
+    odd_bytes   of a pair of channels in the stream where the last pair begins one channel early, else 0.
     """
 
-    inputs: int
-    outputs: int
-    pixels: int
-    row_pixels: int
-    by_rows: bool
-    pairs: int
-    words: int
     unroll: int
-    turns: int
+    loops: bool
     mixed: bool
     half_up: bool
+    low: int
+    high: int
+    odd_bytes: int
 
     @property
-    def steps(self) -> int:
-        """Straight-line repetitions: a step takes one word for 4 pixels, two words for one."""
-        return self.unroll if self.pixels == PIXELS else self.unroll // 2
+    def group(self) -> int:
+        """Words loaded at a time; channels that accumulate apart need a register more."""
+        return 3 if self.mixed else 2
 
     @property
-    def full_quads(self) -> int:
+    def groups(self) -> int:
+        return self.unroll // self.group
+
+    @property
+    def rest(self) -> int:
+        return self.unroll % self.group
+
+    @property
+    def turn_instructions(self) -> int:
+        return (8 if self.mixed else 9) * self.unroll + self.groups + (self.rest > 0) + 3 * self.loops
+
+    @property
+    def pair_instructions(self) -> int:
+        """Of a pair of channels, the turns apart."""
+        output = (4 if self.half_up else 5) + 3 * (self.low > -128) + 3 * (self.high < 127) + 1
+        return 2 * PIXELS * output + PIXELS * self.mixed + 11 + 4 * self.loops + 5 * (self.odd_bytes > 0)
+
+
+@dataclass(frozen=True)
+class Widening:
+    """What templates/kernels/conv_2d/arm_dsp_widen.c.j2 looks up: 3 pixels of so many inputs, side by side."""
+
+    inputs: int
+
+    @property
+    def quads(self) -> int:
         return self.inputs // 4
+
+    @property
+    def unroll(self) -> int:
+        return max(n for n in range(1, WIDEN_QUADS + 1) if self.quads % n == 0)
 
     @property
     def tail(self) -> int:
         return self.inputs % 4
 
     @property
-    def pair_words(self) -> int:
-        """int32 words of a pair in the packed stream."""
-        return 2 + self.words + 6
+    def instructions(self) -> int:
+        return 11 * self.quads + 2 * self.quads // self.unroll + 20 + (50 if self.tail else 0)
+
+
+@dataclass(frozen=True)
+class PointwiseTile:
+    """What templates/kernels/conv_2d/arm_dsp_1x1.c.j2 looks up besides the params.
+
+    row_pixels  a call computes a multiple of these.  by_rows: a call is told its rows.
+    pairs       of output channels.
+    words       weight words of a pair: 2 inputs × 2 channels each, zero-padded.
+    turns       passes of the product's straight-line code.
+    """
+
+    inputs: int
+    outputs: int
+    row_pixels: int
+    by_rows: bool
+    pairs: int
+    words: int
+    turns: int
+    product: Product
 
     @property
-    def pair_bytes(self) -> int:
-        return 4 * self.pair_words
+    def pair_words(self) -> int:
+        """int32 words of a pair in the packed stream."""
+        return stream_words(self.words)
 
     @property
     def stream_words(self) -> int:
         return self.pairs * self.pair_words
 
     @property
-    def odd(self) -> bool:
-        return self.outputs % CHANNELS == 1
-
-    @property
     def few_pixels(self) -> bool:
         """May a call have fewer pixels than a tile?"""
-        return self.row_pixels < self.pixels
+        return self.row_pixels < PIXELS
 
     @property
     def widened_bytes(self) -> int:
-        return 4 * self.words * self.pixels
+        return 4 * self.words * PIXELS
+
+    @property
+    def few_offset(self) -> int:
+        """Where inputs and outputs of a tile that is not full lie in scratch memory."""
+        return self.widened_bytes
 
     @property
     def scratch(self) -> int:
-        """Widened pixels, and a tile of output where the tensor may have no room for it."""
-        return self.widened_bytes + (self.pixels * self.outputs if self.few_pixels else 0)
+        """Widened pixels, and a tile of input and output where the tensors may have no room for it."""
+        return self.widened_bytes + (PIXELS * (self.inputs + self.outputs) if self.few_pixels else 0)
 
     @property
     def row_input_bytes(self) -> int:
@@ -120,36 +168,26 @@ class PointwiseTile:
         return self.row_pixels * self.outputs
 
     @property
-    def input_offsets(self) -> tuple[int, ...]:
-        return tuple(pixel * self.inputs for pixel in range(self.pixels))
-
-    @property
-    def output_offsets(self) -> tuple[int, ...]:
-        return tuple(pixel * self.outputs for pixel in range(self.pixels))
-
-    @property
     def instructions(self) -> int:
         """Of one tile."""
-        step = (12 if self.pixels == PIXELS else 8) + (0 if self.mixed else self.unroll // self.steps)
-        turns = 6 + 3 * self.turns if self.turns > 1 else 0
-        requantize = self.pixels * (2 * (4 if self.half_up else 5) + (3 if self.mixed else 2))
-        return self.turns * self.steps * step + turns + requantize + 11 + (4 if self.odd else 0)
+        return self.pairs * (self.turns * self.product.turn_instructions + self.product.pair_instructions) + 30
+
+
+def stream_words(words: int) -> int:
+    return 2 + words + 6
 
 
 def supports(params: Params) -> bool:
-    """Every pixel on its own, int8, and the tile computes what the layer asks for."""
-    return params.element == "int8" and is_pointwise(params) and tile_covers(pointwise(params))
+    """Every pixel on its own, several of them, int8, and the tile computes what the layer asks for."""
+    if params.element != "int8" or not is_pointwise(params):
+        return False
+    layer = pointwise(params)
+    return layer.pixels > 1 and layer.inputs <= MAX_INPUTS and tile_covers(layer)
 
 
 def tile_covers(layer: Pointwise) -> bool:
-    """Two channels, weights as the half-words need them, and the short requantization."""
-    return (
-        layer.outputs >= CHANNELS
-        and (PIXELS - 1) * layer.outputs + 1 <= STORE_REACH
-        and layer.inputs <= MAX_INPUTS
-        and int(layer.weights.min()) >= -127
-        and requantizes(layer)
-    )
+    """Two channels, and the short requantization."""
+    return layer.outputs >= CHANNELS and requantizes(layer)
 
 
 def requantizes(layer: Pointwise) -> bool:
@@ -177,67 +215,97 @@ def pack_tile(tile: PointwiseTile, layer: Pointwise) -> Mapping[str, Array]:
     """See pack."""
     channels = np.array(group_starts(tile.outputs, CHANNELS))[:, None] + np.arange(CHANNELS)  # [pairs, 2]
     bias = layer.folded_bias.astype(np.int64)[channels]
-    second = bias[:, 0] + 256 * bias[:, 1] if tile.mixed else bias[:, 1]
-    right = right_shifts(layer)
-    rounding = (1 << (right - 1)) + layer.output_zero_point * (1 << right)
-    multiplier = np.broadcast_to(layer.multiplier.astype(np.int64), (layer.outputs,))
-    quantization = np.stack([multiplier, rounding, right], axis=1)[channels]  # [pairs, 2, 3]
+    second = bias[:, 0] + 256 * bias[:, 1] if tile.product.mixed else bias[:, 1]
     stream = np.concatenate(
         [
             np.stack([second, bias[:, 0]], axis=1),
-            weight_words(layer, tile, channels),
-            quantization.reshape(len(channels), -1),
+            weight_words(layer, channels, tile.words, tile.product.mixed),
+            quantization(layer)[channels].reshape(len(channels), -1),
         ],
         axis=1,
     )
-    return {"stream": (stream & 0xFFFFFFFF).astype(np.uint32).view(np.int32)}
+    return {"stream": as_words(stream)}
 
 
-def weight_words(layer: Pointwise, tile: PointwiseTile, channels: Array) -> Array:
+def quantization(layer: Pointwise) -> Array:
+    """(multiplier, rounding, shift) per output channel. int64 [out, 3]"""
+    right = right_shifts(layer)
+    rounding = (1 << (right - 1)) + layer.output_zero_point * (1 << right)
+    multiplier = np.broadcast_to(layer.multiplier.astype(np.int64), (layer.outputs,))
+    return np.stack([multiplier, rounding, right], axis=1)
+
+
+def as_words(values: Array) -> Array:
+    """The low 32 bits of int64 as int32."""
+    return (values & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+
+
+def weight_words(layer: Pointwise, channels: Array, words: int, mixed: bool) -> Array:
     """[pairs, words]: inputs (k, k+2) and (k+1, k+3) of every four, the order in which SXTB16 widens pixels."""
-    rows = np.zeros((tile.outputs, 2 * tile.words), np.int64)
-    rows[:, : tile.inputs] = layer.weights
-    halves = rows.reshape(tile.outputs, -1, 2, 2).transpose(0, 1, 3, 2).reshape(tile.outputs, -1, 2)[channels]
-    low = halves[:, 0] if tile.mixed else halves[:, 0] & 0xFF  # plain bytes when each is extracted with its sign
+    rows = np.zeros((layer.outputs, 2 * words), np.int64)
+    rows[:, : layer.inputs] = layer.weights
+    halves = rows.reshape(layer.outputs, -1, 2, 2).transpose(0, 1, 3, 2).reshape(layer.outputs, -1, 2)[channels]
+    low = halves[:, 0] if mixed else halves[:, 0] & 0xFF  # plain bytes when each is extracted with its sign
     halves = low + 256 * halves[:, 1]
-    words: Array = (halves[..., 0] & 0xFFFF) + (halves[..., 1] << 16)
-    return words
+    packed: Array = (halves[..., 0] & 0xFFFF) + (halves[..., 1] << 16)
+    return packed
+
+
+def mixes(layer: Pointwise, channels: Array) -> bool:
+    """channels [pairs, 2]: may the second of each accumulate together with the first? Weights of −128 may not fit."""
+    first, second = (layer.weights.astype(np.int64)[channels[:, i]] for i in range(2))
+    bound = accumulator_bound(layer)[channels[:, 1]]
+    return bool((first + 256 * second >= -(2**15)).all() and (bound < MIXED_LIMIT).all())
 
 
 def details(params: Params) -> PointwiseTile:
-    layer = pointwise(params)
-    return tile_of(layer, 1 if layer.pixels == 1 else PIXELS)
+    return tile_of(pointwise(params), (params.activation_min, params.activation_max))
 
 
-def tile_of(layer: Pointwise, pixels: int) -> PointwiseTile:
-    """Tiles of that many pixels for the layer's matrix."""
+def tile_of(layer: Pointwise, clamps: tuple[int, int]) -> PointwiseTile:
     words = 2 * -(-layer.inputs // 4)
     turns = -(-words // MAX_UNROLL)
     unroll = -(-words // (2 * turns)) * 2  # even: whole groups of four inputs
-    second = accumulator_bound(layer)[np.array(group_starts(layer.outputs, CHANNELS)) + 1]
+    channels = np.array(group_starts(layer.outputs, CHANNELS))[:, None] + np.arange(CHANNELS)
     return PointwiseTile(
         inputs=layer.inputs,
         outputs=layer.outputs,
-        pixels=pixels,
         row_pixels=layer.row_pixels,
         by_rows=layer.by_rows,
-        pairs=len(second),
+        pairs=len(channels),
         words=unroll * turns,
-        unroll=unroll,
         turns=turns,
-        mixed=bool((second < MIXED_LIMIT).all()),
-        half_up=rounds_half_up(layer),
+        product=Product(
+            unroll=unroll,
+            loops=turns > 1,
+            mixed=mixes(layer, channels),
+            half_up=rounds_half_up(layer),
+            low=clamps[0],
+            high=clamps[1],
+            odd_bytes=4 * stream_words(unroll * turns) if layer.outputs % CHANNELS else 0,
+        ),
     )
+
+
+def product_part(tile: PointwiseTile) -> Part:
+    return Part("conv_2d/arm_dsp_tile.c.j2", tile.product)
+
+
+def parts(params: Params) -> Mapping[str, Part]:
+    tile = details(params)
+    return {
+        "dsp_product": product_part(tile),
+        "dsp_widen": Part("conv_2d/arm_dsp_widen.c.j2", Widening(tile.inputs)),
+    }
 
 
 def cost(params: Params) -> Cost:
     """Instructions of the tiles, counted, and of the C around them (measured)."""
     tile, layer = details(params), pointwise(params)
-    widen = (17 if tile.pixels == PIXELS else 8) * tile.full_quads + (30 if tile.tail else 0)
-    tiles = -(-layer.pixels // tile.pixels)
+    tiles = -(-layer.pixels // PIXELS)
     return Cost(
-        instructions=tiles * (tile.pairs * tile.instructions + widen + 50) + 40,
-        code_bytes=4 * (12 * tile.steps + 100) + 300,
+        instructions=tiles * (tile.instructions + Widening(tile.inputs).instructions + 14) + 30,
+        code_bytes=4 * (tile.product.turn_instructions + tile.product.pair_instructions) + 300,
     )
 
 
@@ -253,6 +321,7 @@ def kernel(op: str) -> Kernel:
         by_rows=lambda params: pointwise(params).by_rows,
         cost=cost,
         details=details,
+        parts=parts,
     )
 
 

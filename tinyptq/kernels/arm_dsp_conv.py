@@ -7,16 +7,44 @@ bytes are first gathered side by side.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from tinyptq.kernels.arm_dsp import PIXELS, PointwiseTile, pack_tile, tile_covers, tile_of
-from tinyptq.kernels.base import Cost, Kernel
+from tinyptq.graph import Array
+from tinyptq.kernels.arm_dsp import PIXELS, PointwiseTile, pack_tile, product_part, tile_covers, tile_of
+from tinyptq.kernels.base import Cost, Kernel, Part
 from tinyptq.kernels.proofs import is_pointwise, pointwise
 from tinyptq.ops import window as win
 from tinyptq.ops.conv_2d import Conv2DInt
 
 ALIGNMENT = 16  # of the parts of scratch memory
-MAX_QUADS = 8  # groups of four bytes widened by straight-line code
+MAX_QUADS = 12  # groups of four bytes widened by straight-line code
+STEP = 4 * PIXELS  # bytes from a pixel's pair of inputs to its next
+
+
+@dataclass(frozen=True)
+class Run:
+    """What templates/kernels/conv_2d/arm_dsp_run.c.j2 looks up: so many bytes widened, to places `step` bytes apart."""
+
+    bytes: int
+    step: int = STEP
+
+    @property
+    def quads(self) -> int:
+        return self.bytes // 4
+
+    @property
+    def unroll(self) -> int:
+        return max(n for n in range(1, MAX_QUADS + 1) if self.quads % n == 0)
+
+    @property
+    def turns(self) -> int:
+        return self.quads // self.unroll
+
+    @property
+    def instructions(self) -> int:
+        """Measured; compilers inline it."""
+        return (4 if self.step == 4 else 5) * self.quads + (3 * self.turns if self.turns > 1 else 0) + 4
 
 
 @dataclass(frozen=True)
@@ -39,25 +67,13 @@ class ConvTile(PointwiseTile):
     part_tiles: bool
 
     @property
-    def run_quads(self) -> int:
-        return self.run_bytes // 4
-
-    @property
-    def run_unroll(self) -> int:
-        return max(n for n in range(1, MAX_QUADS + 1) if self.run_quads % n == 0)
-
-    @property
-    def run_turns(self) -> int:
-        return self.run_quads // self.run_unroll
-
-    @property
     def run_widened_bytes(self) -> int:
-        """Of all four pixels."""
-        return 2 * self.run_bytes * self.pixels
+        """Of all pixels."""
+        return 2 * self.run_bytes * PIXELS
 
     @property
     def tile_output_bytes(self) -> int:
-        return self.pixels * self.outputs
+        return PIXELS * self.outputs
 
     @property
     def widened_offset(self) -> int:
@@ -91,7 +107,7 @@ def supports(params: Conv2DInt) -> bool:
 
 
 def details(params: Conv2DInt) -> ConvTile:
-    tile = tile_of(pointwise(params), PIXELS)
+    tile = tile_of(pointwise(params), (params.activation_min, params.activation_max))
     runs_per_row = 1 if params.window.dilation[1] == 1 else params.window.kernel[1]
     gathered = params.lines.run % 4 != 0
     return ConvTile(
@@ -105,19 +121,27 @@ def details(params: Conv2DInt) -> ConvTile:
     )
 
 
+def parts(params: Conv2DInt) -> Mapping[str, Part]:
+    tile = details(params)
+    return {"dsp_product": product_part(tile), "dsp_run": Part("conv_2d/arm_dsp_run.c.j2", Run(tile.run_bytes))}
+
+
+def pack(params: Conv2DInt) -> Mapping[str, Array]:
+    return pack_tile(details(params), pointwise(params))
+
+
 def cost(params: Conv2DInt) -> Cost:
     """Instructions of the tiles, counted, and of the C around them (measured)."""
     tile = details(params)
+    run = Run(tile.run_bytes)
     pixels = params.output_shape[1] * params.output_shape[2]
-    run = 5 * tile.run_quads + (5 * tile.run_turns if tile.run_turns > 1 else 0)
-    copy = (12 + params.lines.run // 2) * tile.runs if tile.gathered else 0
-    window = copy + (run + 6) * (1 if tile.gathered else tile.runs) + 14
-    line = 40 + params.lines.bytes // 4 if params.lines.padded else 0
+    copy = (4 + params.lines.run // 2) * tile.runs if tile.gathered else 0
+    window = copy + run.instructions * (1 if tile.gathered else tile.runs) + 14
+    line = 40 + params.lines.bytes * 3 // 8 if params.lines.padded else 0
     rows = params.output_shape[1] * (8 * params.window.kernel[0] + 20) + params.input_shape[1] * line
-    tiles = -(-pixels // tile.pixels)
     return Cost(
-        instructions=pixels * window + tiles * (tile.pairs * tile.instructions + 24) + rows + 40,
-        code_bytes=4 * (12 * tile.steps + 100) + 20 * tile.run_unroll + 300,
+        instructions=pixels * window + -(-pixels // PIXELS) * (tile.instructions + 14) + rows + 40,
+        code_bytes=4 * (tile.product.turn_instructions + tile.product.pair_instructions) + 20 * run.unroll + 300,
     )
 
 
@@ -127,10 +151,11 @@ KERNELS = (
         isa="arm_dsp",
         template="conv_2d/arm_dsp_kxk.c.j2",
         supports=supports,
-        pack=lambda params: pack_tile(details(params), pointwise(params)),
+        pack=pack,
         scratch=lambda params: details(params).scratch,
         by_rows=lambda params: True,
         cost=cost,
         details=details,
+        parts=parts,
     ),
 )

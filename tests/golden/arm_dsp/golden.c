@@ -15,14 +15,180 @@
 #error "tq_math.h is of another tinyptq version: generate again"
 #endif
 
-static int8_t arena[1024] TQ_ARENA;
+static int8_t arena[872] TQ_ARENA;
 
 typedef char golden_arena_size_check[sizeof(arena) == GOLDEN_ARENA_BYTES ? 1 : -1];
 
 typedef char golden_weights_size_check[
-    sizeof(golden_layer0_stream) + sizeof(golden_layer1_stream) + sizeof(golden_layer2_table) +
-        sizeof(golden_layer4_stream) + sizeof(golden_layer5_exponentials)
+    sizeof(golden_layer0_stream) + sizeof(golden_layer1_stream) + sizeof(golden_layer4_stream) +
+        sizeof(golden_layer5_exponentials)
         == GOLDEN_WEIGHTS_BYTES ? 1 : -1];
+
+/* Three widened pixels x all output channels, two at a time.
+ *
+ * r0 walks through the pixels, r1 through the constants: both initial accumulators, weights, requantization.
+ * r4-r6 accumulate channel 0 + 256 * channel 1 of the three pixels, r7-r9 channel 0.
+ * r2 r3 r12 hold a pair of inputs of each pixel, r10 r11 lr words of weights, then their low bytes.
+ * After the products r0 is the multiplier, r2 the rounding, r3 the shift, r10 the output of the first pixel, r11 the
+ * distance to the next. All registers are taken, r7 (a frame pointer to some compilers) included: it waits on the
+ * stack with what is needed only between the pairs, 24 bytes the compiler does not count. Never inlined: compilers that
+ * guess the size of the code from the number of its lines are wrong about .rept, which must not matter to the code
+ * around it.
+ */
+static __attribute__((noinline)) void dsp_product_0(const int8_t *widened, const int8_t *widened_stop, const int32_t *stream, const int32_t *stream_stop, int8_t *result, int32_t outputs)
+{
+    register const int8_t *pixels __asm__("r0") = widened;
+    register const int32_t *constants __asm__("r1") = stream;
+    register int8_t *output __asm__("r2") = result;
+    register int32_t distance __asm__("r3") = outputs;
+    register const int32_t *constants_end __asm__("r4") = stream_stop;
+    register const int8_t *pixels_end __asm__("r5") = widened_stop;
+    __asm__ volatile(
+        "push {r0, r2, r3, r4, r5, r7}\n" /* [sp] pixels, #4 output, #8 distance, #12 end of constants, #16 of pixels */
+        "1:\n"
+        "ldr r0, [sp]\n"
+        "ldrd r6, r9, [r1], #8\n"
+        "ldm r1!, {r10, r11, lr}\n"
+        "ldm r0!, {r2, r3, r12}\n"
+        "smlad r4, r2, r10, r6\n"
+        "smlad r5, r3, r10, r6\n"
+        "smlad r6, r12, r10, r6\n"
+        "sxtb16 r10, r10\n"
+        "smlad r7, r2, r10, r9\n"
+        "smlad r8, r3, r10, r9\n"
+        "smlad r9, r12, r10, r9\n"
+        "ldm r0!, {r2, r3, r12}\n"
+        "smlad r4, r2, r11, r4\n"
+        "smlad r5, r3, r11, r5\n"
+        "smlad r6, r12, r11, r6\n"
+        "sxtb16 r11, r11\n"
+        "smlad r7, r2, r11, r7\n"
+        "smlad r8, r3, r11, r8\n"
+        "smlad r9, r12, r11, r9\n"
+        "ldm r0!, {r2, r3, r12}\n"
+        "smlad r4, r2, lr, r4\n"
+        "smlad r5, r3, lr, r5\n"
+        "smlad r6, r12, lr, r6\n"
+        "sxtb16 lr, lr\n"
+        "smlad r7, r2, lr, r7\n"
+        "smlad r8, r3, lr, r8\n"
+        "smlad r9, r12, lr, r9\n"
+        ".rept 11\n"
+        "ldm r1!, {r10, r11, lr}\n"
+        "ldm r0!, {r2, r3, r12}\n"
+        "smlad r4, r2, r10, r4\n"
+        "smlad r5, r3, r10, r5\n"
+        "smlad r6, r12, r10, r6\n"
+        "sxtb16 r10, r10\n"
+        "smlad r7, r2, r10, r7\n"
+        "smlad r8, r3, r10, r8\n"
+        "smlad r9, r12, r10, r9\n"
+        "ldm r0!, {r2, r3, r12}\n"
+        "smlad r4, r2, r11, r4\n"
+        "smlad r5, r3, r11, r5\n"
+        "smlad r6, r12, r11, r6\n"
+        "sxtb16 r11, r11\n"
+        "smlad r7, r2, r11, r7\n"
+        "smlad r8, r3, r11, r8\n"
+        "smlad r9, r12, r11, r9\n"
+        "ldm r0!, {r2, r3, r12}\n"
+        "smlad r4, r2, lr, r4\n"
+        "smlad r5, r3, lr, r5\n"
+        "smlad r6, r12, lr, r6\n"
+        "sxtb16 lr, lr\n"
+        "smlad r7, r2, lr, r7\n"
+        "smlad r8, r3, lr, r8\n"
+        "smlad r9, r12, lr, r9\n"
+        ".endr\n"
+        /* (2 * acc * multiplier >> 32, rounded, + rounding) >> shift; the zero point is in the rounding. */
+        "ldrd r10, r11, [sp, #4]\n"
+        "ldm r1!, {r0, r2, r3}\n"
+        "sub r4, r4, r7\n"
+        "lsl r7, r7, #1\n"
+        "smmlar lr, r7, r0, r2\n"
+        "asr lr, lr, r3\n"
+        "ssat lr, #8, lr\n"
+        "strb lr, [r10]\n"
+        "sub r5, r5, r8\n"
+        "lsl r8, r8, #1\n"
+        "smmlar lr, r8, r0, r2\n"
+        "asr lr, lr, r3\n"
+        "ssat lr, #8, lr\n"
+        "strb lr, [r10, r11]\n"
+        "sub r6, r6, r9\n"
+        "lsl r9, r9, #1\n"
+        "smmlar lr, r9, r0, r2\n"
+        "asr lr, lr, r3\n"
+        "ssat lr, #8, lr\n"
+        "strb lr, [r10, r11, lsl #1]\n"
+        "ldm r1!, {r0, r2, r3}\n"
+        "add r10, r10, #1\n"
+        "asr r4, r4, #7\n"
+        "smmlar lr, r4, r0, r2\n"
+        "asr lr, lr, r3\n"
+        "ssat lr, #8, lr\n"
+        "strb lr, [r10]\n"
+        "asr r5, r5, #7\n"
+        "smmlar lr, r5, r0, r2\n"
+        "asr lr, lr, r3\n"
+        "ssat lr, #8, lr\n"
+        "strb lr, [r10, r11]\n"
+        "asr r6, r6, #7\n"
+        "smmlar lr, r6, r0, r2\n"
+        "asr lr, lr, r3\n"
+        "ssat lr, #8, lr\n"
+        "strb lr, [r10, r11, lsl #1]\n"
+        "ldr lr, [sp, #12]\n"
+        "add r10, r10, #1\n"
+        "str r10, [sp, #4]\n"
+        "cmp r1, lr\n"
+        "bne 1b\n"
+        "pop {r0, r2, r3, r4, r5, r7}\n"
+        : "+r"(pixels), "+r"(constants), "+r"(output), "+r"(distance), "+r"(constants_end), "+r"(pixels_end)
+        :
+        : "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+}
+
+/* 24 int8 -> int16 pairs: per four of them (0, 2), then (1, 3), 12 bytes apart. */
+static void dsp_run_0(const int8_t *source, int8_t *slot)
+{
+    const int8_t *from = source;
+    int8_t *to = slot;
+    __asm__ volatile(
+        "ldr r3, [%[from]], #4\n"
+        "sxtb16 r12, r3\n"
+        "sxtb16 r3, r3, ror #8\n"
+        "str r12, [%[to]], #12\n"
+        "str r3, [%[to]], #12\n"
+        "ldr r3, [%[from]], #4\n"
+        "sxtb16 r12, r3\n"
+        "sxtb16 r3, r3, ror #8\n"
+        "str r12, [%[to]], #12\n"
+        "str r3, [%[to]], #12\n"
+        "ldr r3, [%[from]], #4\n"
+        "sxtb16 r12, r3\n"
+        "sxtb16 r3, r3, ror #8\n"
+        "str r12, [%[to]], #12\n"
+        "str r3, [%[to]], #12\n"
+        "ldr r3, [%[from]], #4\n"
+        "sxtb16 r12, r3\n"
+        "sxtb16 r3, r3, ror #8\n"
+        "str r12, [%[to]], #12\n"
+        "str r3, [%[to]], #12\n"
+        "ldr r3, [%[from]], #4\n"
+        "sxtb16 r12, r3\n"
+        "sxtb16 r3, r3, ror #8\n"
+        "str r12, [%[to]], #12\n"
+        "str r3, [%[to]], #12\n"
+        "ldr r3, [%[from]], #4\n"
+        "sxtb16 r12, r3\n"
+        "sxtb16 r3, r3, ror #8\n"
+        "str r12, [%[to]], #12\n"
+        "str r3, [%[to]], #12\n"
+        : [from] "+r"(from), [to] "+r"(to)
+        :
+        : "r3", "r12", "memory");
+}
 
 /* One line of the padded image, 56 bytes: input row `row` between its borders, or all border. */
 static void conv_2d_0_fill_line(int8_t *line, const int8_t *input, int32_t row)
@@ -37,157 +203,8 @@ static void conv_2d_0_fill_line(int8_t *line, const int8_t *input, int32_t row)
     memset(line + 40, (-3), 8u);
 }
 
-/* 24 int8 of a window -> int16 pairs: per four of them (0, 2), then (1, 3), 16 bytes apart. */
-static inline void conv_2d_0_widen(const int8_t *source, int8_t *slot)
-{
-    const int8_t *from = source;
-    int8_t *to = slot;
-    __asm__ volatile(
-        "ldr r3, [%[from]], #4\n"
-        "sxtb16 r12, r3\n"
-        "sxtb16 r3, r3, ror #8\n"
-        "str r12, [%[to]], #16\n"
-        "str r3, [%[to]], #16\n"
-        "ldr r3, [%[from]], #4\n"
-        "sxtb16 r12, r3\n"
-        "sxtb16 r3, r3, ror #8\n"
-        "str r12, [%[to]], #16\n"
-        "str r3, [%[to]], #16\n"
-        "ldr r3, [%[from]], #4\n"
-        "sxtb16 r12, r3\n"
-        "sxtb16 r3, r3, ror #8\n"
-        "str r12, [%[to]], #16\n"
-        "str r3, [%[to]], #16\n"
-        "ldr r3, [%[from]], #4\n"
-        "sxtb16 r12, r3\n"
-        "sxtb16 r3, r3, ror #8\n"
-        "str r12, [%[to]], #16\n"
-        "str r3, [%[to]], #16\n"
-        "ldr r3, [%[from]], #4\n"
-        "sxtb16 r12, r3\n"
-        "sxtb16 r3, r3, ror #8\n"
-        "str r12, [%[to]], #16\n"
-        "str r3, [%[to]], #16\n"
-        "ldr r3, [%[from]], #4\n"
-        "sxtb16 r12, r3\n"
-        "sxtb16 r3, r3, ror #8\n"
-        "str r12, [%[to]], #16\n"
-        "str r3, [%[to]], #16\n"
-        : [from] "+r"(from), [to] "+r"(to)
-        :
-        : "r3", "r12", "memory");
-}
-
-/* 4 widened pixels x all 8 output channels, two at a time.
- *
- * r0 walks through the pixels, r1 through the constants: both initial accumulators, weights, requantization.
- * r4-r7 accumulate channel 0 + 256 * channel 1 of the four pixels, r8-r11 channel 0.
- * r2 r3 hold a pair of inputs of two pixels, r12 a word of weights, lr its low bytes.
- * After the products r0 is the multiplier, r2 the rounding, r3 the shift, r12 the output. All registers are taken, r7
- * (a frame pointer to some compilers) included: it waits on the stack with what is needed only between the pairs, 20
- * bytes the compiler does not count. Never inlined: compilers that guess the size of the code from the number of its
- * lines are wrong about .rept, which must not matter to the code around it.
- */
-static __attribute__((noinline)) void conv_2d_0_tile(const int8_t *widened, const int32_t *stream, int8_t *result)
-{
-    register const int8_t *pixels __asm__("r0") = widened;
-    register const int32_t *constants __asm__("r1") = stream;
-    register int8_t *output __asm__("r2") = result;
-    register const int32_t *constants_end __asm__("r3") = stream + 176;
-    register const int8_t *pixels_end __asm__("r4") = widened + 576;
-    __asm__ volatile(
-        "push {r0, r2, r3, r4, r7}\n" /* [sp] pixels, #4 output, #8 end of constants, #12 end of pixels */
-        "1:\n"
-        "ldr r0, [sp]\n"
-        "ldr r7, [r1], #4\n"
-        "ldr r11, [r1], #4\n"
-        "mov r4, r7\n"
-        "mov r5, r7\n"
-        "mov r6, r7\n"
-        "mov r8, r11\n"
-        "mov r9, r11\n"
-        "mov r10, r11\n"
-        "2:\n"
-        ".rept 18\n"
-        "ldr r12, [r1], #4\n"
-        "ldrd r2, r3, [r0], #8\n"
-        "sxtb16 lr, r12\n"
-        "smlad r4, r2, r12, r4\n"
-        "smlad r5, r3, r12, r5\n"
-        "smlad r8, r2, lr, r8\n"
-        "smlad r9, r3, lr, r9\n"
-        "ldrd r2, r3, [r0], #8\n"
-        "smlad r6, r2, r12, r6\n"
-        "smlad r7, r3, r12, r7\n"
-        "smlad r10, r2, lr, r10\n"
-        "smlad r11, r3, lr, r11\n"
-
-        ".endr\n"
-        "ldr lr, [sp, #12]\n"
-        "cmp r0, lr\n"
-        "bne 2b\n"
-        /* (2 * acc * multiplier >> 32, rounded, + rounding) >> shift; the zero point is in the rounding. */
-        "ldr r12, [sp, #4]\n"
-        "ldm r1!, {r0, r2, r3}\n"
-        "sub r4, r4, r8\n"
-        "lsl r8, r8, #1\n"
-        "smmlar lr, r8, r0, r2\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r12, #0]\n"
-        "sub r5, r5, r9\n"
-        "lsl r9, r9, #1\n"
-        "smmlar lr, r9, r0, r2\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r12, #8]\n"
-        "sub r6, r6, r10\n"
-        "lsl r10, r10, #1\n"
-        "smmlar lr, r10, r0, r2\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r12, #16]\n"
-        "sub r7, r7, r11\n"
-        "lsl r11, r11, #1\n"
-        "smmlar lr, r11, r0, r2\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r12, #24]\n"
-        "ldm r1!, {r0, r2, r3}\n"
-        "add r12, r12, #1\n"
-        "asr r4, r4, #7\n"
-        "smmlar lr, r4, r0, r2\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r12, #0]\n"
-        "asr r5, r5, #7\n"
-        "smmlar lr, r5, r0, r2\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r12, #8]\n"
-        "asr r6, r6, #7\n"
-        "smmlar lr, r6, r0, r2\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r12, #16]\n"
-        "asr r7, r7, #7\n"
-        "smmlar lr, r7, r0, r2\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r12, #24]\n"
-        "ldr lr, [sp, #8]\n"
-        "add r12, r12, #1\n"
-        "str r12, [sp, #4]\n"
-        "cmp r1, lr\n"
-        "bne 1b\n"
-        "pop {r0, r2, r3, r4, r7}\n"
-        : "+r"(pixels), "+r"(constants), "+r"(output), "+r"(constants_end), "+r"(pixels_end)
-        :
-        : "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
-}
-
 /* conv_2d 1x6x5x8 -> 1x6x5x8: kernel 3x3, stride 1x1, padding 1 above 1 below 1 left 1 right, for the Arm DSP extension.
- * Each window is widened into its slot of a tile of four; a full tile is multiplied. Tiles run on across rows, for the
+ * Each window is widened into its slot of a tile of three; a full tile is multiplied. Tiles run on across rows, for the
  * output does; at the end of a call, a tile that is not full goes through scratch.
  */
 static void conv_2d_0(const int8_t *input, int8_t *output, const int32_t *stream, int8_t *scratch, int32_t first_row, int32_t end_row)
@@ -210,168 +227,163 @@ static void conv_2d_0(const int8_t *input, int8_t *output, const int32_t *stream
             int8_t *target = widened + slot * 4;
             for (int32_t tap = 0; tap < 3; tap++) {
                 const int8_t *x = lines[tap] + column * 8;
-                conv_2d_0_widen(x, target);
-                target += 192;
+                dsp_run_0(x, target);
+                target += 144;
             }
             slot++;
-            if (slot == 4) {
-                conv_2d_0_tile(widened, stream, out);
-                out += 32;
+            if (slot == 3) {
+                dsp_product_0(widened, widened + 432, stream, stream + 176, out, 8);
+                out += 24;
                 slot = 0;
             }
         }
     }
     if (slot > 0) {
-        conv_2d_0_tile(widened, stream, scratch + 752);
-        memcpy(out, scratch + 752, (size_t)(slot * 8));
+        dsp_product_0(widened, widened + 432, stream, stream + 176, scratch + 608, 8);
+        memcpy(out, scratch + 608, (size_t)(slot * 8));
     }
 }
 
-/* 4 pixels of 8 int8 -> int16 pairs: per four inputs (0, 2) of each pixel, then (1, 3). */
-static void conv_2d_1_widen(const int8_t *const pixel[4], int8_t *widened)
-{
-    int8_t *next = widened;
-    for (int32_t i = 0; i < 2; i++) {
-        uint32_t word[4];
-        for (int32_t j = 0; j < 4; j++) {
-            memcpy(&word[j], pixel[j] + 4 * i, 4);
-        }
-        register int8_t *target __asm__("r0") = next;
-        register uint32_t a __asm__("r1") = word[0];
-        register uint32_t b __asm__("r2") = word[1];
-        register uint32_t c __asm__("r3") = word[2];
-        register uint32_t d __asm__("r12") = word[3];
-        __asm__ volatile(
-            "sxtb16 r4, r1\n"
-            "sxtb16 r5, r2\n"
-            "sxtb16 r6, r3\n"
-            "sxtb16 r8, r12\n"
-            "stmia r0!, {r4, r5, r6, r8}\n"
-            "sxtb16 r4, r1, ror #8\n"
-            "sxtb16 r5, r2, ror #8\n"
-            "sxtb16 r6, r3, ror #8\n"
-            "sxtb16 r8, r12, ror #8\n"
-            "stmia r0!, {r4, r5, r6, r8}\n"
-            : "+r"(target)
-            : "r"(a), "r"(b), "r"(c), "r"(d)
-            : "r4", "r5", "r6", "r8", "memory");
-        next = target;
-    }
-}
-
-/* 4 widened pixels x all 8 output channels, two at a time.
+/* Three widened pixels x all output channels, two at a time.
  *
  * r0 walks through the pixels, r1 through the constants: both initial accumulators, weights, requantization.
- * r4-r7 accumulate channel 0 + 256 * channel 1 of the four pixels, r8-r11 channel 0.
- * r2 r3 hold a pair of inputs of two pixels, r12 a word of weights, lr its low bytes.
- * After the products r0 is the multiplier, r2 the rounding, r3 the shift, r12 the output. All registers are taken, r7
- * (a frame pointer to some compilers) included: it waits on the stack with what is needed only between the pairs, 20
- * bytes the compiler does not count. Never inlined: compilers that guess the size of the code from the number of its
- * lines are wrong about .rept, which must not matter to the code around it.
+ * r4-r6 accumulate channel 0 + 256 * channel 1 of the three pixels, r7-r9 channel 0.
+ * r2 r3 r12 hold a pair of inputs of each pixel, r10 r11 lr words of weights, then their low bytes.
+ * After the products r0 is the multiplier, r2 the rounding, r3 the shift, r10 the output of the first pixel, r11 the
+ * distance to the next. All registers are taken, r7 (a frame pointer to some compilers) included: it waits on the
+ * stack with what is needed only between the pairs, 24 bytes the compiler does not count. Never inlined: compilers that
+ * guess the size of the code from the number of its lines are wrong about .rept, which must not matter to the code
+ * around it.
  */
-static __attribute__((noinline)) void conv_2d_1_tile(const int8_t *widened, const int32_t *stream, int8_t *result)
+static __attribute__((noinline)) void dsp_product_1(const int8_t *widened, const int8_t *widened_stop, const int32_t *stream, const int32_t *stream_stop, int8_t *result, int32_t outputs)
 {
     register const int8_t *pixels __asm__("r0") = widened;
     register const int32_t *constants __asm__("r1") = stream;
     register int8_t *output __asm__("r2") = result;
-    register const int32_t *constants_end __asm__("r3") = stream + 48;
-    register const int8_t *pixels_end __asm__("r4") = widened + 64;
+    register int32_t distance __asm__("r3") = outputs;
+    register const int32_t *constants_end __asm__("r4") = stream_stop;
+    register const int8_t *pixels_end __asm__("r5") = widened_stop;
     __asm__ volatile(
-        "push {r0, r2, r3, r4, r7}\n" /* [sp] pixels, #4 output, #8 end of constants, #12 end of pixels */
+        "push {r0, r2, r3, r4, r5, r7}\n" /* [sp] pixels, #4 output, #8 distance, #12 end of constants, #16 of pixels */
         "1:\n"
         "ldr r0, [sp]\n"
-        "ldr r7, [r1], #4\n"
-        "ldr r11, [r1], #4\n"
-        "ldr r12, [r1], #4\n"
-        "ldrd r2, r3, [r0], #8\n"
-        "sxtb16 lr, r12\n"
-        "smlad r4, r2, r12, r7\n"
-        "smlad r5, r3, r12, r7\n"
-        "smlad r8, r2, lr, r11\n"
-        "smlad r9, r3, lr, r11\n"
-        "ldrd r2, r3, [r0], #8\n"
-        "smlad r6, r2, r12, r7\n"
-        "smlad r7, r3, r12, r7\n"
-        "smlad r10, r2, lr, r11\n"
-        "smlad r11, r3, lr, r11\n"
-
-        ".rept 3\n"
-        "ldr r12, [r1], #4\n"
-        "ldrd r2, r3, [r0], #8\n"
-        "sxtb16 lr, r12\n"
-        "smlad r4, r2, r12, r4\n"
-        "smlad r5, r3, r12, r5\n"
-        "smlad r8, r2, lr, r8\n"
-        "smlad r9, r3, lr, r9\n"
-        "ldrd r2, r3, [r0], #8\n"
-        "smlad r6, r2, r12, r6\n"
-        "smlad r7, r3, r12, r7\n"
-        "smlad r10, r2, lr, r10\n"
-        "smlad r11, r3, lr, r11\n"
-
-        ".endr\n"
+        "ldrd r6, r9, [r1], #8\n"
+        "ldm r1!, {r10, r11, lr}\n"
+        "ldm r0!, {r2, r3, r12}\n"
+        "smlad r4, r2, r10, r6\n"
+        "smlad r5, r3, r10, r6\n"
+        "smlad r6, r12, r10, r6\n"
+        "sxtb16 r10, r10\n"
+        "smlad r7, r2, r10, r9\n"
+        "smlad r8, r3, r10, r9\n"
+        "smlad r9, r12, r10, r9\n"
+        "ldm r0!, {r2, r3, r12}\n"
+        "smlad r4, r2, r11, r4\n"
+        "smlad r5, r3, r11, r5\n"
+        "smlad r6, r12, r11, r6\n"
+        "sxtb16 r11, r11\n"
+        "smlad r7, r2, r11, r7\n"
+        "smlad r8, r3, r11, r8\n"
+        "smlad r9, r12, r11, r9\n"
+        "ldm r0!, {r2, r3, r12}\n"
+        "smlad r4, r2, lr, r4\n"
+        "smlad r5, r3, lr, r5\n"
+        "smlad r6, r12, lr, r6\n"
+        "sxtb16 lr, lr\n"
+        "smlad r7, r2, lr, r7\n"
+        "smlad r8, r3, lr, r8\n"
+        "smlad r9, r12, lr, r9\n"
+        "ldr r10, [r1], #4\n"
+        "ldm r0!, {r2, r3, r12}\n"
+        "smlad r4, r2, r10, r4\n"
+        "smlad r5, r3, r10, r5\n"
+        "smlad r6, r12, r10, r6\n"
+        "sxtb16 r10, r10\n"
+        "smlad r7, r2, r10, r7\n"
+        "smlad r8, r3, r10, r8\n"
+        "smlad r9, r12, r10, r9\n"
         /* (2 * acc * multiplier >> 32, rounded, + rounding) >> shift; the zero point is in the rounding. */
-        "ldr r12, [sp, #4]\n"
+        "ldrd r10, r11, [sp, #4]\n"
         "ldm r1!, {r0, r2, r3}\n"
-        "sub r4, r4, r8\n"
+        "sub r4, r4, r7\n"
+        "lsl r7, r7, #1\n"
+        "smmlar lr, r7, r0, r2\n"
+        "asr lr, lr, r3\n"
+        "ssat lr, #8, lr\n"
+        "strb lr, [r10]\n"
+        "sub r5, r5, r8\n"
         "lsl r8, r8, #1\n"
         "smmlar lr, r8, r0, r2\n"
         "asr lr, lr, r3\n"
         "ssat lr, #8, lr\n"
-        "strb lr, [r12, #0]\n"
-        "sub r5, r5, r9\n"
+        "strb lr, [r10, r11]\n"
+        "sub r6, r6, r9\n"
         "lsl r9, r9, #1\n"
         "smmlar lr, r9, r0, r2\n"
         "asr lr, lr, r3\n"
         "ssat lr, #8, lr\n"
-        "strb lr, [r12, #8]\n"
-        "sub r6, r6, r10\n"
-        "lsl r10, r10, #1\n"
-        "smmlar lr, r10, r0, r2\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r12, #16]\n"
-        "sub r7, r7, r11\n"
-        "lsl r11, r11, #1\n"
-        "smmlar lr, r11, r0, r2\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r12, #24]\n"
+        "strb lr, [r10, r11, lsl #1]\n"
         "ldm r1!, {r0, r2, r3}\n"
-        "add r12, r12, #1\n"
+        "add r10, r10, #1\n"
         "asr r4, r4, #7\n"
         "smmlar lr, r4, r0, r2\n"
         "asr lr, lr, r3\n"
         "ssat lr, #8, lr\n"
-        "strb lr, [r12, #0]\n"
+        "strb lr, [r10]\n"
         "asr r5, r5, #7\n"
         "smmlar lr, r5, r0, r2\n"
         "asr lr, lr, r3\n"
         "ssat lr, #8, lr\n"
-        "strb lr, [r12, #8]\n"
+        "strb lr, [r10, r11]\n"
         "asr r6, r6, #7\n"
         "smmlar lr, r6, r0, r2\n"
         "asr lr, lr, r3\n"
         "ssat lr, #8, lr\n"
-        "strb lr, [r12, #16]\n"
-        "asr r7, r7, #7\n"
-        "smmlar lr, r7, r0, r2\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r12, #24]\n"
-        "ldr lr, [sp, #8]\n"
-        "add r12, r12, #1\n"
-        "str r12, [sp, #4]\n"
+        "strb lr, [r10, r11, lsl #1]\n"
+        "ldr lr, [sp, #12]\n"
+        "add r10, r10, #1\n"
+        "str r10, [sp, #4]\n"
         "cmp r1, lr\n"
         "bne 1b\n"
-        "pop {r0, r2, r3, r4, r7}\n"
-        : "+r"(pixels), "+r"(constants), "+r"(output), "+r"(constants_end), "+r"(pixels_end)
+        "pop {r0, r2, r3, r4, r5, r7}\n"
+        : "+r"(pixels), "+r"(constants), "+r"(output), "+r"(distance), "+r"(constants_end), "+r"(pixels_end)
         :
-        : "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+        : "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+}
+
+/* Three pixels of 8 int8 side by side -> int16 pairs: per four inputs (0, 2) of each pixel, then (1, 3).
+ *
+ * r0 walks through the first pixel, r1 through the pairs; r3 r4 r5 are four inputs of each, r6 r8 r9 their even ones.
+ */
+static __attribute__((noinline)) void dsp_widen_0(const int8_t *pixels, int8_t *widened)
+{
+    register const int8_t *from __asm__("r0") = pixels;
+    register int8_t *to __asm__("r1") = widened;
+    register const int8_t *end __asm__("r2") = pixels + 8;
+    __asm__ volatile(
+        "1:\n"
+        ".rept 2\n"
+        "ldr r4, [r0, #8]\n"
+        "ldr r5, [r0, #16]\n"
+        "ldr r3, [r0], #4\n"
+        "sxtb16 r6, r3\n"
+        "sxtb16 r8, r4\n"
+        "sxtb16 r9, r5\n"
+        "stm r1!, {r6, r8, r9}\n"
+        "sxtb16 r3, r3, ror #8\n"
+        "sxtb16 r4, r4, ror #8\n"
+        "sxtb16 r5, r5, ror #8\n"
+        "stm r1!, {r3, r4, r5}\n"
+        ".endr\n"
+        "cmp r0, r2\n"
+        "bne 1b\n"
+        : "+r"(from), "+r"(to)
+        : "r"(end)
+        : "r3", "r4", "r5", "r6", "r8", "r9", "cc", "memory");
 }
 
 /* 8 -> 8 channels of every pixel, 5 pixels in a row, for the Arm DSP extension.
- * Four pixels at a time; the last four overlap those before them: equal values, no tail code.
+ * Three pixels at a time; the last three overlap those before them: equal values, no tail code.
  */
 static void conv_2d_1(const int8_t *input, int8_t *output, const int32_t *stream, int8_t *scratch, int32_t first_row, int32_t end_row)
 {
@@ -379,34 +391,51 @@ static void conv_2d_1(const int8_t *input, int8_t *output, const int32_t *stream
     const int8_t *const source = input + first_row * 40;
     int8_t *const target = output + first_row * 40;
 
-    for (int32_t pixel = 0; pixel < pixels; pixel += 4) {
-        const int32_t start = (pixel > pixels - 4) ? pixels - 4 : pixel;
-        const int8_t *const first = source + start * 8;
-        const int8_t *const tile[4] = {
-            first + 0,
-            first + 8,
-            first + 16,
-            first + 24,
-        };
-        conv_2d_1_widen(tile, scratch);
-        conv_2d_1_tile(scratch, stream, target + start * 8);
+    for (int32_t pixel = 0; pixel < pixels; pixel += 3) {
+        const int32_t start = (pixel > pixels - 3) ? pixels - 3 : pixel;
+        dsp_widen_0(source + start * 8, scratch);
+        dsp_product_1(scratch, scratch + 48, stream, stream + 48, target + start * 8, 8);
     }
 }
 
-/* add of 240 elements, for the Arm DSP extension: both operands rescaled by table, their sum by SMMLAR. */
-static void add_0(const int8_t *input0, const int8_t *input1, int8_t *output, const int32_t *table)
+/* 8 elements at a time: r0 and r1 walk along the inputs, r2 along the output up to r3; r4 is a, r5 is b, r6 is c;
+ * r8 and r12 are elements, r8 also the sum.
+ */
+static __attribute__((noinline)) void add_0_passes(const int8_t *input0, const int8_t *input1, int8_t *output, int32_t passes)
 {
-    for (int32_t i = 0; i < 240; i++) {
-        const int32_t doubled = table[input0[i] + 128] + table[input1[i] + 384];
-        int32_t y;
-        /* (doubled * multiplier >> 32, rounded, + rounding) >> shift; the zero point is in the rounding. */
-        __asm__(
-            "smmlar %0, %1, %3, %2\n"
-            "ssat %0, #8, %0, asr #19\n"
-            : "=&r"(y)
-            : "r"(doubled), "r"((int32_t)(-66846720)), "r"((int32_t)1431655765));
-        output[i] = (int8_t)y;
-    }
+    register const int8_t *first __asm__("r0") = input0;
+    register const int8_t *second __asm__("r1") = input1;
+    register int8_t *result __asm__("r2") = output;
+    register int8_t *end __asm__("r3") = output + 8 * passes;
+    __asm__ volatile(
+        "movw r4, #:lower16:5592405\n"
+        "movt r4, #:upper16:5592405\n"
+        "movw r5, #:lower16:5592405\n"
+        "movt r5, #:upper16:5592405\n"
+        "movw r6, #:lower16:362108223\n"
+        "movt r6, #:upper16:362108223\n"
+        "1:\n"
+        ".rept 8\n"
+        "ldrsb r8, [r0], #1\n"
+        "ldrsb r12, [r1], #1\n"
+        "mla r8, r8, r4, r6\n"
+        "mla r8, r12, r5, r8\n"
+        "ssat r8, #8, r8, asr #23\n"
+        "strb r8, [r2], #1\n"
+        ".endr\n"
+        "cmp r2, r3\n"
+        "bne 1b\n"
+        : "+r"(first), "+r"(second), "+r"(result)
+        : "r"(end)
+        : "r4", "r5", "r6", "r8", "r12", "cc", "memory");
+}
+
+/* 1x6x5x8, for the Arm DSP extension: (x0 * 5592405 + x1 * 5592405 + 362108223) >> 23, clamped, is what
+ * rescaling both inputs, combining them and rescaling again gives for every pair of bytes: all were tried.
+ */
+static void add_0(const int8_t *input0, const int8_t *input1, int8_t *output)
+{
+    add_0_passes(input0, input1, output, 30);
 }
 
 /* mean 1x6x5x8 -> 1x8 over axes 1, 2: 30 elements each. */
@@ -424,120 +453,99 @@ static void mean_0(const int8_t *input, int8_t *output)
     }
 }
 
-/* 1 pixels of 8 int8 -> int16 pairs: per four inputs (0, 2) of each pixel, then (1, 3). */
-static void fully_connected_0_widen(const int8_t *const pixel[1], int8_t *widened)
-{
-    int8_t *next = widened;
-    for (int32_t i = 0; i < 2; i++) {
-        uint32_t word[1];
-        for (int32_t j = 0; j < 1; j++) {
-            memcpy(&word[j], pixel[j] + 4 * i, 4);
-        }
-        __asm__ volatile(
-            "sxtb16 r4, %[a]\n"
-            "sxtb16 r5, %[a], ror #8\n"
-            "stmia %[next]!, {r4, r5}\n"
-            : [next] "+r"(next)
-            : [a] "r"(word[0])
-            : "r4", "r5", "memory");
-    }
-}
-
-/* 1 widened pixels x all 3 output channels, two at a time.
+/* A widened pixel x all output channels, 2 at a time.
  *
- * r0 walks through the pixels, r1 through the constants: both initial accumulators, weights, requantization.
- * r4 accumulates channel 0 + 256 * channel 1, r8 channel 0.
- * r2 r3 hold two pairs of inputs, r5 r6 two words of weights, r9 r10 their low bytes.
- * After the products r0 is the multiplier, r2 the rounding, r3 the shift, r12 the output. All registers are taken, r7
- * (a frame pointer to some compilers) included: it waits on the stack with what is needed only between the pairs, 20
- * bytes the compiler does not count. Never inlined: compilers that guess the size of the code from the number of its
- * lines are wrong about .rept, which must not matter to the code around it.
+ * r0 walks through the pixel, r1 through the constants. r4 accumulate channel 0 + 256 * channel 1 of each pair of channels,
+ * r6 channel 0. r2 r3 r7 lr hold pairs of inputs, r9-r12 words of weights, then their low bytes.
+ * After the products r0 is the multiplier, r2 the rounding, r3 the shift, r9 the output. r7, a frame pointer to some
+ * compilers, waits on the stack with what is needed only between the tiles: up to 32 bytes the compiler does not count.
+ * Never inlined: compilers that guess the size of the code from the number of its lines are wrong about .rept.
  */
-static __attribute__((noinline)) void fully_connected_0_tile(const int8_t *widened, const int32_t *stream, int8_t *result)
+static __attribute__((noinline)) void dsp_vector_product_0(const int8_t *widened, const int8_t *widened_stop, const int32_t *stream, const int32_t *stream_stop, int8_t *result)
 {
-    register const int8_t *pixels __asm__("r0") = widened;
+    register const int8_t *pixel __asm__("r0") = widened;
     register const int32_t *constants __asm__("r1") = stream;
     register int8_t *output __asm__("r2") = result;
-    register const int32_t *constants_end __asm__("r3") = stream + 24;
-    register const int8_t *pixels_end __asm__("r4") = widened + 16;
+    register const int32_t *constants_end __asm__("r3") = stream_stop;
+    register const int8_t *pixel_end __asm__("r4") = widened_stop;
     __asm__ volatile(
-        "push {r0, r2, r3, r4, r7}\n" /* [sp] pixels, #4 output, #8 end of constants, #12 end of pixels */
+        "push {r0, r2, r3, r4, r7}\n" /* [sp] pixel, #4 output, #8 end of constants, #12 of the pixel */
         "1:\n"
         "ldr r0, [sp]\n"
-        "ldr r7, [r1], #4\n"
-        "ldr r11, [r1], #4\n"
-        "ldrd r5, r6, [r1], #8\n"
-        "ldrd r2, r3, [r0], #8\n"
-        "sxtb16 r9, r5\n"
-        "sxtb16 r10, r6\n"
-        "smlad r4, r2, r5, r7\n"
-        "smlad r8, r2, r9, r11\n"
-        "smlad r4, r3, r6, r4\n"
-        "smlad r8, r3, r10, r8\n"
-
+        "ldrd r4, r6, [r1], #8\n"
         ".rept 1\n"
-        "ldrd r5, r6, [r1], #8\n"
-        "ldrd r2, r3, [r0], #8\n"
-        "sxtb16 r9, r5\n"
-        "sxtb16 r10, r6\n"
-        "smlad r4, r2, r5, r4\n"
-        "smlad r8, r2, r9, r8\n"
-        "smlad r4, r3, r6, r4\n"
-        "smlad r8, r3, r10, r8\n"
-
+        "ldm r0!, {r2, r3, r7, lr}\n"
+        "ldm r1!, {r9, r10, r11, r12}\n"
+        "smlad r4, r2, r9, r4\n"
+        "sxtb16 r9, r9\n"
+        "smlad r6, r2, r9, r6\n"
+        "smlad r4, r3, r10, r4\n"
+        "sxtb16 r10, r10\n"
+        "smlad r6, r3, r10, r6\n"
+        "smlad r4, r7, r11, r4\n"
+        "sxtb16 r11, r11\n"
+        "smlad r6, r7, r11, r6\n"
+        "smlad r4, lr, r12, r4\n"
+        "sxtb16 r12, r12\n"
+        "smlad r6, lr, r12, r6\n"
         ".endr\n"
         /* (2 * acc * multiplier >> 32, rounded, + rounding, - 1 where acc < 0) >> shift; the zero point is in the rounding. */
-        "ldr r12, [sp, #4]\n"
+        "ldr r9, [sp, #4]\n"
+        "sub r4, r4, r6\n"
         "ldm r1!, {r0, r2, r3}\n"
-        "sub r4, r4, r8\n"
-        "lsl r8, r8, #1\n"
-        "add lr, r2, r8, asr #31\n"
-        "smmlar lr, r8, r0, lr\n"
+        "lsl r6, r6, #1\n"
+        "add lr, r2, r6, asr #31\n"
+        "smmlar lr, r6, r0, lr\n"
         "asr lr, lr, r3\n"
         "ssat lr, #8, lr\n"
-        "strb lr, [r12, #0]\n"
+        "strb lr, [r9], #1\n"
         "ldm r1!, {r0, r2, r3}\n"
-        "add r12, r12, #1\n"
         "asr r4, r4, #7\n"
         "add lr, r2, r4, asr #31\n"
         "smmlar lr, r4, r0, lr\n"
         "asr lr, lr, r3\n"
         "ssat lr, #8, lr\n"
-        "strb lr, [r12, #0]\n"
+        "strb lr, [r9], #1\n"
         "ldr lr, [sp, #8]\n"
-        "add r12, r12, #1\n"
-        /* The last pair begins one channel early: its first channel is computed once more. */
+        /* The last channels overlap those before them. */
         "sub r0, lr, r1\n"
         "movw r2, #48\n"
         "cmp r0, r2\n"
         "it eq\n"
-        "subeq r12, r12, #1\n"
-        "str r12, [sp, #4]\n"
+        "subeq r9, r9, #1\n"
+        "str r9, [sp, #4]\n"
         "cmp r1, lr\n"
         "bne 1b\n"
         "pop {r0, r2, r3, r4, r7}\n"
-        : "+r"(pixels), "+r"(constants), "+r"(output), "+r"(constants_end), "+r"(pixels_end)
+        : "+r"(pixel), "+r"(constants), "+r"(output), "+r"(constants_end), "+r"(pixel_end)
         :
         : "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
 }
 
-/* 8 -> 3 channels of every pixel, 1 pixels in a row, for the Arm DSP extension.
- */
+/* 8 int8 -> int16 pairs: per four of them (0, 2), then (1, 3), 4 bytes apart. */
+static void dsp_run_1(const int8_t *source, int8_t *slot)
+{
+    const int8_t *from = source;
+    int8_t *to = slot;
+    __asm__ volatile(
+        "ldr r3, [%[from]], #4\n"
+        "sxtb16 r12, r3\n"
+        "sxtb16 r3, r3, ror #8\n"
+        "strd r12, r3, [%[to]], #8\n"
+        "ldr r3, [%[from]], #4\n"
+        "sxtb16 r12, r3\n"
+        "sxtb16 r3, r3, ror #8\n"
+        "strd r12, r3, [%[to]], #8\n"
+        : [from] "+r"(from), [to] "+r"(to)
+        :
+        : "r3", "r12", "memory");
+}
+
+/* 8 -> 3 channels of a single pixel, for the Arm DSP extension: 2 channels at a time. */
 static void fully_connected_0(const int8_t *input, int8_t *output, const int32_t *stream, int8_t *scratch)
 {
-    const int32_t pixels = 1;
-    const int8_t *const source = input;
-    int8_t *const target = output;
-
-    for (int32_t pixel = 0; pixel < pixels; pixel += 1) {
-        const int32_t start = (pixel > pixels - 1) ? pixels - 1 : pixel;
-        const int8_t *const first = source + start * 8;
-        const int8_t *const tile[1] = {
-            first + 0,
-        };
-        fully_connected_0_widen(tile, scratch);
-        fully_connected_0_tile(scratch, stream, target + start * 3);
-    }
+    dsp_run_1(input, scratch);
+    dsp_vector_product_0(scratch, scratch + 16, stream, stream + 24, output);
 }
 
 /* 1 / (1 + x) for x in [0, 1], both Q0.31: three Newton steps. Source: gemmlowp one_over_one_plus_x_for_x_in_0_1. */
@@ -583,8 +591,8 @@ static void softmax_0(const int8_t *input, int8_t *output, const int32_t *expone
 
 /* layer 0: conv_2d 'spatial', arm_dsp kernel
  *   input   int8 1x6x5x8 scale 0.03125 zero point -3  caller
- *   output  int8 1x6x5x8 scale 0.0625 zero point -128  arena [784, 1024)
- *   scratch arena [0, 784)
+ *   output  int8 1x6x5x8 scale 0.0625 zero point -128  arena [632, 872)
+ *   scratch arena [0, 632)
  */
 static void layer0_conv_2d(const int8_t *input, int8_t *output, int32_t first_row, int32_t end_row)
 {
@@ -592,9 +600,9 @@ static void layer0_conv_2d(const int8_t *input, int8_t *output, int32_t first_ro
 }
 
 /* layer 1: conv_2d 'pointwise', arm_dsp kernel
- *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [784, 1024)
+ *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [632, 872)
  *   output  int8 1x6x5x8 scale 0.0625 zero point -128  arena [0, 240)
- *   scratch arena [240, 304)
+ *   scratch arena [240, 288)
  */
 static void layer1_conv_2d(const int8_t *input, int8_t *output, int32_t first_row, int32_t end_row)
 {
@@ -602,13 +610,13 @@ static void layer1_conv_2d(const int8_t *input, int8_t *output, int32_t first_ro
 }
 
 /* layer 2: add 'sum', arm_dsp kernel
- *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [784, 1024)
+ *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [632, 872)
  *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [0, 240)
  *   output  int8 1x6x5x8 scale 0.09375 zero point -128  arena [240, 480)
  */
 static void layer2_add(const int8_t *input0, const int8_t *input1, int8_t *output)
 {
-    add_0(input0, input1, output, golden_layer2_table);
+    add_0(input0, input1, output);
 }
 
 /* layer 3: mean 'features', portable kernel
@@ -642,13 +650,13 @@ static void layer5_softmax(const int8_t *input, int8_t *output)
 void golden_run(const int8_t input[GOLDEN_INPUT_SIZE], int8_t output[GOLDEN_OUTPUT_SIZE])
 {
     TQ_LAYER_BEGIN(0);
-    layer0_conv_2d(input, &arena[784], 0, 6);
-    TQ_LAYER_END(0, &arena[784], 240);
+    layer0_conv_2d(input, &arena[632], 0, 6);
+    TQ_LAYER_END(0, &arena[632], 240);
     TQ_LAYER_BEGIN(1);
-    layer1_conv_2d(&arena[784], &arena[0], 0, 6);
+    layer1_conv_2d(&arena[632], &arena[0], 0, 6);
     TQ_LAYER_END(1, &arena[0], 240);
     TQ_LAYER_BEGIN(2);
-    layer2_add(&arena[784], &arena[0], &arena[240]);
+    layer2_add(&arena[632], &arena[0], &arena[240]);
     TQ_LAYER_END(2, &arena[240], 240);
     TQ_LAYER_BEGIN(3);
     layer3_mean(&arena[240], &arena[16]);

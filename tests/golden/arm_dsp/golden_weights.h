@@ -8,7 +8,6 @@
 
 extern const int32_t golden_layer0_stream[176];
 extern const int32_t golden_layer1_stream[48];
-extern const int32_t golden_layer2_table[512];
 extern const int32_t golden_layer4_stream[24];
 extern const int32_t golden_layer5_exponentials[256];
 

@@ -305,66 +305,52 @@ static void conv_2d_1(const int8_t *input, int8_t *output, const int8_t *weights
     }
 }
 
-/* Four elements at a time: r0 and r1 walk along the inputs, r2 along the output, r3 counts; q0 and q1 hold the elements,
- * q5 and q6 their signs, q3 and q4 the clamps; r12 and lr zero points, r4-r8 multipliers and shifts of the inputs,
- * r9-r11 multiplier, shift and zero point of the output. r7 is left alone: some compilers' frame pointer.
+/* Eight elements at a time: r0 and r1 walk along the inputs, r2 along the output, lr counts; r4 is b, r5 is c less what the rounding shifts add, q4 is a
+ * in every lane, q5 and q6 are the clamps. q0 and q1 hold eight elements as int16, then the odd ones as int32; q2 and
+ * q3 the even ones.
  */
-static __attribute__((noinline)) void add_0_vectors(const int8_t *input0, const int8_t *input1, int8_t *output, int32_t vectors)
+static __attribute__((noinline)) void add_0_passes(const int8_t *input0, const int8_t *input1, int8_t *output, int32_t passes)
 {
     register const int8_t *first __asm__("r0") = input0;
     register const int8_t *second __asm__("r1") = input1;
     register int8_t *result __asm__("r2") = output;
-    register int32_t count __asm__("r3") = vectors;
+    register int32_t count __asm__("r3") = passes;
     __asm__ volatile(
-        "mov r12, #-128\n"
-        "vdup.32 q3, r12\n"
-        "mov r12, #127\n"
-        "vdup.32 q4, r12\n"
-        "movw r12, #:lower16:-128\n"
-        "movt r12, #:upper16:-128\n"
-        "movw lr, #:lower16:-128\n"
-        "movt lr, #:upper16:-128\n"
-        "movw r4, #:lower16:1073741824\n"
-        "movt r4, #:upper16:1073741824\n"
-        "movw r5, #:lower16:0\n"
-        "movt r5, #:upper16:0\n"
-        "movw r6, #:lower16:1073741824\n"
-        "movt r6, #:upper16:1073741824\n"
-        "movw r8, #:lower16:0\n"
-        "movt r8, #:upper16:0\n"
-        "movw r9, #:lower16:1431655765\n"
-        "movt r9, #:upper16:1431655765\n"
-        "movw r10, #:lower16:-19\n"
-        "movt r10, #:upper16:-19\n"
-        "movw r11, #:lower16:-128\n"
-        "movt r11, #:upper16:-128\n"
+        "movw r4, #:lower16:5592405\n"
+        "movt r4, #:upper16:5592405\n"
+        "vdup.32 q4, r4\n"
+        "movw r4, #:lower16:5592405\n"
+        "movt r4, #:upper16:5592405\n"
+        "movw r5, #:lower16:357881151\n"
+        "movt r5, #:upper16:357881151\n"
+        "dls lr, r3\n"
         "1:\n"
-        "vldrb.s32 q0, [r0], #4\n"
-        "vldrb.s32 q1, [r1], #4\n"
-        "vsub.i32 q0, q0, r12\n"
-        "vsub.i32 q1, q1, lr\n"
-        "vshl.i32 q0, q0, #19\n"
-        "vshl.i32 q1, q1, #19\n"
-        "vadd.i32 q0, q0, q1\n"
-        "vqrdmulh.s32 q0, q0, r9\n"
-        "vshr.s32 q5, q0, #31\n"
-        "vadd.i32 q0, q0, q5\n"
-        "vrshl.s32 q0, r10\n"
-        "vadd.i32 q0, q0, r11\n"
-        "vmax.s32 q0, q0, q3\n"
-        "vmin.s32 q0, q0, q4\n"
-        "vstrb.32 q0, [r2], #4\n"
-        "subs r3, r3, #1\n"
-        "bne 1b\n"
+        "vldrb.s16 q0, [r0], #8\n"
+        "vldrb.s16 q1, [r1], #8\n"
+        "vmovlb.s16 q2, q0\n"
+        "vmovlt.s16 q0, q0\n"
+        "vmlas.s32 q2, q4, r5\n"
+        "vmovlb.s16 q3, q1\n"
+        "vmlas.s32 q0, q4, r5\n"
+        "vmovlt.s16 q1, q1\n"
+        "vmla.s32 q2, q3, r4\n"
+        "vmla.s32 q0, q1, r4\n"
+        "vqrshrnb.s32 q2, q2, #16\n"
+        "vqrshrnt.s32 q2, q0, #16\n"
+        "vqrshrnb.s16 q2, q2, #7\n"
+        "vstrb.16 q2, [r2], #8\n"
+        "le lr, 1b\n"
         : "+r"(first), "+r"(second), "+r"(result), "+r"(count)
         :
-        : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "q0", "q1", "q3", "q4", "q5", "q6", "cc", "memory");
+        : "r4", "r5", "r12", "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "cc", "memory");
 }
 
-/* add, 1x6x5x8, for Arm MVE: both inputs to one scale, then the sum to the output's. */
+/* 1x6x5x8, for Arm MVE: (x0 * 5592405 + x1 * 5592405 + 362108223) >> 23, clamped, is what
+ * rescaling both inputs, combining them and rescaling again gives for every pair of bytes: all were tried.
+ */
 static void add_0(const int8_t *input0, const int8_t *input1, int8_t *output)
 {
-    add_0_vectors(input0, input1, output, 60);
+    add_0_passes(input0, input1, output, 30);
 }
 
 /* mean 1x6x5x8 -> 1x8 over axes 1, 2: 30 elements each. */
@@ -382,120 +368,99 @@ static void mean_0(const int8_t *input, int8_t *output)
     }
 }
 
-/* 1 pixels of 8 int8 -> int16 pairs: per four inputs (0, 2) of each pixel, then (1, 3). */
-static void fully_connected_0_widen(const int8_t *const pixel[1], int8_t *widened)
-{
-    int8_t *next = widened;
-    for (int32_t i = 0; i < 2; i++) {
-        uint32_t word[1];
-        for (int32_t j = 0; j < 1; j++) {
-            memcpy(&word[j], pixel[j] + 4 * i, 4);
-        }
-        __asm__ volatile(
-            "sxtb16 r4, %[a]\n"
-            "sxtb16 r5, %[a], ror #8\n"
-            "stmia %[next]!, {r4, r5}\n"
-            : [next] "+r"(next)
-            : [a] "r"(word[0])
-            : "r4", "r5", "memory");
-    }
-}
-
-/* 1 widened pixels x all 3 output channels, two at a time.
+/* A widened pixel x all output channels, 2 at a time.
  *
- * r0 walks through the pixels, r1 through the constants: both initial accumulators, weights, requantization.
- * r4 accumulates channel 0 + 256 * channel 1, r8 channel 0.
- * r2 r3 hold two pairs of inputs, r5 r6 two words of weights, r9 r10 their low bytes.
- * After the products r0 is the multiplier, r2 the rounding, r3 the shift, r12 the output. All registers are taken, r7
- * (a frame pointer to some compilers) included: it waits on the stack with what is needed only between the pairs, 20
- * bytes the compiler does not count. Never inlined: compilers that guess the size of the code from the number of its
- * lines are wrong about .rept, which must not matter to the code around it.
+ * r0 walks through the pixel, r1 through the constants. r4 accumulate channel 0 + 256 * channel 1 of each pair of channels,
+ * r6 channel 0. r2 r3 r7 lr hold pairs of inputs, r9-r12 words of weights, then their low bytes.
+ * After the products r0 is the multiplier, r2 the rounding, r3 the shift, r9 the output. r7, a frame pointer to some
+ * compilers, waits on the stack with what is needed only between the tiles: up to 32 bytes the compiler does not count.
+ * Never inlined: compilers that guess the size of the code from the number of its lines are wrong about .rept.
  */
-static __attribute__((noinline)) void fully_connected_0_tile(const int8_t *widened, const int32_t *stream, int8_t *result)
+static __attribute__((noinline)) void dsp_vector_product_0(const int8_t *widened, const int8_t *widened_stop, const int32_t *stream, const int32_t *stream_stop, int8_t *result)
 {
-    register const int8_t *pixels __asm__("r0") = widened;
+    register const int8_t *pixel __asm__("r0") = widened;
     register const int32_t *constants __asm__("r1") = stream;
     register int8_t *output __asm__("r2") = result;
-    register const int32_t *constants_end __asm__("r3") = stream + 24;
-    register const int8_t *pixels_end __asm__("r4") = widened + 16;
+    register const int32_t *constants_end __asm__("r3") = stream_stop;
+    register const int8_t *pixel_end __asm__("r4") = widened_stop;
     __asm__ volatile(
-        "push {r0, r2, r3, r4, r7}\n" /* [sp] pixels, #4 output, #8 end of constants, #12 end of pixels */
+        "push {r0, r2, r3, r4, r7}\n" /* [sp] pixel, #4 output, #8 end of constants, #12 of the pixel */
         "1:\n"
         "ldr r0, [sp]\n"
-        "ldr r7, [r1], #4\n"
-        "ldr r11, [r1], #4\n"
-        "ldrd r5, r6, [r1], #8\n"
-        "ldrd r2, r3, [r0], #8\n"
-        "sxtb16 r9, r5\n"
-        "sxtb16 r10, r6\n"
-        "smlad r4, r2, r5, r7\n"
-        "smlad r8, r2, r9, r11\n"
-        "smlad r4, r3, r6, r4\n"
-        "smlad r8, r3, r10, r8\n"
-
+        "ldrd r4, r6, [r1], #8\n"
         ".rept 1\n"
-        "ldrd r5, r6, [r1], #8\n"
-        "ldrd r2, r3, [r0], #8\n"
-        "sxtb16 r9, r5\n"
-        "sxtb16 r10, r6\n"
-        "smlad r4, r2, r5, r4\n"
-        "smlad r8, r2, r9, r8\n"
-        "smlad r4, r3, r6, r4\n"
-        "smlad r8, r3, r10, r8\n"
-
+        "ldm r0!, {r2, r3, r7, lr}\n"
+        "ldm r1!, {r9, r10, r11, r12}\n"
+        "smlad r4, r2, r9, r4\n"
+        "sxtb16 r9, r9\n"
+        "smlad r6, r2, r9, r6\n"
+        "smlad r4, r3, r10, r4\n"
+        "sxtb16 r10, r10\n"
+        "smlad r6, r3, r10, r6\n"
+        "smlad r4, r7, r11, r4\n"
+        "sxtb16 r11, r11\n"
+        "smlad r6, r7, r11, r6\n"
+        "smlad r4, lr, r12, r4\n"
+        "sxtb16 r12, r12\n"
+        "smlad r6, lr, r12, r6\n"
         ".endr\n"
         /* (2 * acc * multiplier >> 32, rounded, + rounding, - 1 where acc < 0) >> shift; the zero point is in the rounding. */
-        "ldr r12, [sp, #4]\n"
+        "ldr r9, [sp, #4]\n"
+        "sub r4, r4, r6\n"
         "ldm r1!, {r0, r2, r3}\n"
-        "sub r4, r4, r8\n"
-        "lsl r8, r8, #1\n"
-        "add lr, r2, r8, asr #31\n"
-        "smmlar lr, r8, r0, lr\n"
+        "lsl r6, r6, #1\n"
+        "add lr, r2, r6, asr #31\n"
+        "smmlar lr, r6, r0, lr\n"
         "asr lr, lr, r3\n"
         "ssat lr, #8, lr\n"
-        "strb lr, [r12, #0]\n"
+        "strb lr, [r9], #1\n"
         "ldm r1!, {r0, r2, r3}\n"
-        "add r12, r12, #1\n"
         "asr r4, r4, #7\n"
         "add lr, r2, r4, asr #31\n"
         "smmlar lr, r4, r0, lr\n"
         "asr lr, lr, r3\n"
         "ssat lr, #8, lr\n"
-        "strb lr, [r12, #0]\n"
+        "strb lr, [r9], #1\n"
         "ldr lr, [sp, #8]\n"
-        "add r12, r12, #1\n"
-        /* The last pair begins one channel early: its first channel is computed once more. */
+        /* The last channels overlap those before them. */
         "sub r0, lr, r1\n"
         "movw r2, #48\n"
         "cmp r0, r2\n"
         "it eq\n"
-        "subeq r12, r12, #1\n"
-        "str r12, [sp, #4]\n"
+        "subeq r9, r9, #1\n"
+        "str r9, [sp, #4]\n"
         "cmp r1, lr\n"
         "bne 1b\n"
         "pop {r0, r2, r3, r4, r7}\n"
-        : "+r"(pixels), "+r"(constants), "+r"(output), "+r"(constants_end), "+r"(pixels_end)
+        : "+r"(pixel), "+r"(constants), "+r"(output), "+r"(constants_end), "+r"(pixel_end)
         :
         : "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
 }
 
-/* 8 -> 3 channels of every pixel, 1 pixels in a row, for the Arm DSP extension.
- */
+/* 8 int8 -> int16 pairs: per four of them (0, 2), then (1, 3), 4 bytes apart. */
+static void dsp_run_0(const int8_t *source, int8_t *slot)
+{
+    const int8_t *from = source;
+    int8_t *to = slot;
+    __asm__ volatile(
+        "ldr r3, [%[from]], #4\n"
+        "sxtb16 r12, r3\n"
+        "sxtb16 r3, r3, ror #8\n"
+        "strd r12, r3, [%[to]], #8\n"
+        "ldr r3, [%[from]], #4\n"
+        "sxtb16 r12, r3\n"
+        "sxtb16 r3, r3, ror #8\n"
+        "strd r12, r3, [%[to]], #8\n"
+        : [from] "+r"(from), [to] "+r"(to)
+        :
+        : "r3", "r12", "memory");
+}
+
+/* 8 -> 3 channels of a single pixel, for the Arm DSP extension: 2 channels at a time. */
 static void fully_connected_0(const int8_t *input, int8_t *output, const int32_t *stream, int8_t *scratch)
 {
-    const int32_t pixels = 1;
-    const int8_t *const source = input;
-    int8_t *const target = output;
-
-    for (int32_t pixel = 0; pixel < pixels; pixel += 1) {
-        const int32_t start = (pixel > pixels - 1) ? pixels - 1 : pixel;
-        const int8_t *const first = source + start * 8;
-        const int8_t *const tile[1] = {
-            first + 0,
-        };
-        fully_connected_0_widen(tile, scratch);
-        fully_connected_0_tile(scratch, stream, target + start * 3);
-    }
+    dsp_run_0(input, scratch);
+    dsp_vector_product_0(scratch, scratch + 16, stream, stream + 24, output);
 }
 
 /* 1 / (1 + x) for x in [0, 1], both Q0.31: three Newton steps. Source: gemmlowp one_over_one_plus_x_for_x_in_0_1. */

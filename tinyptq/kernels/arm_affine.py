@@ -1,0 +1,105 @@
+"""ADD and SUB of equal shapes where they are one affine function (affine.py): MVE and DSP loops of few instructions.
+
+Helium: the elements of eight bytes as int16, even and odd ones apart as int32, VMLAS (·a + c), VMLA (+ ·b), and two
+narrowing shifts that saturate and round (c makes up for that). DSP: two MLA and an SSAT per element.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tinyptq.kernels.affine import Affine, affine
+from tinyptq.kernels.base import Cost, Kernel
+from tinyptq.ops.add import AddInt
+from tinyptq.ops.base import elements
+from tinyptq.ops.sub import SubInt
+
+Params = AddInt | SubInt
+
+LANES = 8  # elements of a pass
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What templates/kernels/add/arm_{mve,dsp}_affine.c.j2 look up besides the params.
+
+    lanes   elements of a pass: eight, or all there are.
+    passes  of them; rest: element where one more pass ends the tensor, 0 when none is needed.
+    """
+
+    function: Affine
+    lanes: int
+    passes: int
+    rest: int
+    low: int
+    high: int
+
+    @property
+    def narrowed(self) -> int:
+        """What Helium's second shift leaves to do: its first is by 16."""
+        return self.function.shift - 16
+
+    @property
+    def rounded_c(self) -> int:
+        """c less the halves that rounding shifts by 16 and by `narrowed` add."""
+        return self.function.c - (1 << 15) - (1 << (15 + self.narrowed))
+
+
+def supports(params: Params) -> bool:
+    """int8 of equal shapes, and the proof."""
+    pair = params.pair
+    shapes = {*pair.input_shapes, pair.output_shape}
+    return params.element == "int8" and len(shapes) == 1 and affine(params) is not None
+
+
+def supports_mve(params: Params) -> bool:
+    """A vector's worth of elements, too."""
+    return elements(params.pair.output_shape) >= LANES and supports(params)
+
+
+def details(params: Params) -> Loop:
+    function, count = affine(params), elements(params.pair.output_shape)
+    assert function is not None
+    lanes = min(LANES, count)
+    return Loop(
+        function=function,
+        lanes=lanes,
+        passes=count // lanes,
+        rest=count - lanes if count % lanes else 0,
+        low=params.pair.activation_min,
+        high=params.pair.activation_max,
+    )
+
+
+def cost_mve(params: Params) -> Cost:
+    """Instructions of the loop, counted, and of what surrounds it (measured)."""
+    loop = details(params)
+    body = 15 + (loop.low > -128) + (loop.high < 127)
+    calls = 2 if loop.rest else 1
+    return Cost(loop.passes * body + 24 * calls + (calls - 1) * (body + 10), 4 * body + 90)
+
+
+def cost_dsp(params: Params) -> Cost:
+    """Instructions of the loop, counted, and of what surrounds it (measured)."""
+    loop = details(params)
+    body = loop.lanes * (6 + 3 * (loop.low > -128) + 3 * (loop.high < 127)) + 2
+    calls = 2 if loop.rest else 1
+    return Cost(loop.passes * body + 20 * calls + (calls - 1) * (body + 10), 4 * body + 60)
+
+
+def kernel(op: str, isa: str) -> Kernel:
+    helium = isa == "arm_mve"
+    return Kernel(
+        op=op,
+        isa=isa,
+        template=f"add/{isa}_affine.c.j2",
+        supports=supports_mve if helium else supports,
+        pack=lambda params: {},
+        scratch=lambda params: 0,
+        by_rows=lambda params: False,
+        cost=cost_mve if helium else cost_dsp,
+        details=details,
+    )
+
+
+KERNELS = tuple(kernel(op, isa) for op in ("add", "sub") for isa in ("arm_mve", "arm_dsp"))
