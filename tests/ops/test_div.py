@@ -21,8 +21,9 @@ from tests.laws import (
     parametrize,
     run_tflm,
     step_law,
+    widened,
 )
-from tests.ops.exhaustive import ALL_BYTES, scales, zero_points
+from tests.ops.exhaustive import ALL_BYTES, scales, wide_integers, zero_points
 from tests.ops.refusals import broken
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array, QParams
@@ -47,9 +48,10 @@ CONSTANT = (
     Case("per-channel", Div(), ((1, 4, 5, 3), DIVISORS), "a constant per channel", qparams=FINE, spread=0.2),
     Case("clamped", Div(RELU), ((1, 30), np.float32(0.3).reshape(())), "a scalar", qparams=FINE, spread=0.2),
 )
+WIDE = widened(CASES)  # beyond tflite-micro
 
 
-def lowered(first: QParams, second: QParams, output: QParams) -> div.DivInt8:
+def lowered(first: QParams, second: QParams, output: QParams) -> div.DivInt:
     shape = (1, 1)
     return div.lower(Div(), (Operand(shape, first), Operand(shape, second)), (Operand(shape, output),))
 
@@ -117,7 +119,7 @@ def test_attributes_survive_a_file(case: Case) -> None:
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(OP, (*CASES, *CONSTANT), tmp_path)
+    c_law(OP, (*CASES, *CONSTANT, *WIDE), tmp_path)
 
 
 @settings(deadline=None, max_examples=15)
@@ -151,6 +153,19 @@ def test_every_pair_is_near_the_quotient(ratio: float) -> None:
         real = (first.astype(float) - 7) / (second.astype(float) + 30) / ratio + 3
     off = np.abs(div.run_int(params, first, second) - np.clip(real, -128, 127))[second != -30]
     assert off.max() < 0.5 + 1e-6
+
+
+@pytest.mark.parametrize("ratio", [0.01, 1.0, 100.0])
+def test_int16_is_near_the_quotient(ratio: float) -> None:
+    """Half a step off, at most, and a little for a reciprocal of 28 bits."""
+    x, y = wide_integers(20000), wide_integers(20000, 1)
+    operands = tuple(Operand(x.shape, per_tensor(scale), dtype=x.dtype) for scale in (0.1, 0.1, ratio))
+    params = div.lower(Div(), operands[:2], operands[2:])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        real = x.astype(float) / y.astype(float) / ratio
+    off = np.abs(div.run_int(params, x, y) - np.clip(real, -(2**15), 2**15 - 1))[y != 0]
+    assert off.max() < 0.5 + 1e-4
+    assert set(div.run_int(params, x, np.zeros_like(x))[0].tolist()) == {-(2**15), 0, 2**15 - 1}
 
 
 def test_refusals() -> None:

@@ -1,4 +1,7 @@
-"""DIV: element-wise quotient of two tensors that broadcast, plus fused activation."""
+"""DIV: element-wise quotient of two tensors that broadcast, plus fused activation.
+
+int8 as TFLite Micro, which refuses int16: the same arithmetic here.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,13 @@ from tinyptq.fixedpoint import (
 from tinyptq.graph import Array, Shape
 from tinyptq.ops import transcendental
 from tinyptq.ops.activation import NONE, Clamp, integer_bounds, read_clamp, tflite_code
-from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator, elements
-from tinyptq.ops.broadcast import CONSTRAINTS, Loop, all_pairs, look_up, loop_nest
+from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator
+from tinyptq.ops.broadcast import CONSTRAINTS, Loop, all_pairs, loop_nest, run_pairs
+from tinyptq.ops.element import SCALED, limits, scaled_element, touched
 from tinyptq.program import Work
 
-MAX_SHIFT = 23  # a dividend below 2^8 is shifted left by 23 or more; the quotient's own shift takes that back
+# A dividend below 2^8 is shifted left by 23 or more, one up to 2^15 by 15; the quotient's own shift takes that back.
+MAX_SHIFTS = {"int8": 23, "int16": 15}
 
 
 @dataclass(frozen=True)
@@ -33,16 +38,17 @@ class Div:
 
 
 @dataclass(frozen=True, eq=False)
-class DivInt8:
-    """y = clamp(RDBPOT(SRDHM(SRDHM(x0 · 2^headroom, reciprocals[x1]), multiplier), right) + output_zero_point),
+class DivInt:
+    """y = clamp(RDBPOT(SRDHM(SRDHM(x0 · 2^headroom, reciprocal(x1)), multiplier), right) + output_zero_point),
 
     zero points subtracted from x0 and x1, both negated when x1 < 0; headroom: how far x0 can be shifted left within
-    int32; right = headroom + reciprocal_shifts[x1] − shift. Where right > 31, TFLite's shift is undefined: 0 here.
+    int32; right = headroom + floor(log2 x1) − shift. Where right > 31, TFLite's shift is undefined: 0 here.
     Division by zero, also undefined there: the activation's end on the dividend's side, zero for 0 / 0.
     """
 
     input_shapes: tuple[Shape, Shape]
     output_shape: Shape
+    element: str
     input_zero_points: tuple[int, int]
     output_zero_point: int
     multiplier: int
@@ -63,20 +69,24 @@ class DivInt8:
     @cached_property
     def reciprocal_shifts(self) -> Array:
         """floor(log2 d) of the divisors d = 0 … 255; 0 for d = 0. int8 [256]"""
-        shifts: Array = np.maximum(bit_length(np.arange(256)) - 1, 0).astype(np.int8)
-        return shifts
+        return reciprocal(np.arange(256))[1].astype(np.int8)
 
     @cached_property
     def reciprocals(self) -> Array:
         """2^floor(log2 d) / d in Q0.31 for the divisors d = 0 … 255; d = 0 is never read. int32 [256]"""
-        divisor = np.maximum(np.arange(256, dtype=np.int64), 1)
-        fraction = (divisor << (31 - self.reciprocal_shifts.astype(np.int64))) - (1 << 31)
-        return transcendental.one_over_one_plus(fraction).astype(np.int32)
+        return reciprocal(np.arange(256))[0].astype(np.int32)
 
     @cached_property
     def table(self) -> Array:
         """The output for every pair of inputs, int8 [256, 256]."""
         return quotients(self, *all_pairs()).astype(np.int8)
+
+
+def reciprocal(divisor: Array) -> tuple[Array, Array]:
+    """(2^floor(log2 d) / d in Q0.31, floor(log2 d)) of divisors d >= 0, int64; of 0 as of 1."""
+    positive = np.maximum(divisor.astype(np.int64), 1)
+    shift = bit_length(positive) - 1
+    return transcendental.one_over_one_plus((positive << (31 - shift)) - (1 << 31)), shift
 
 
 def bit_length(x: Array) -> Array:
@@ -90,7 +100,7 @@ def read_tflite(operator: TfliteOperator) -> Div:
     return Div(read_clamp(options.FusedActivationFunction()) if options else NONE)
 
 
-def write_tflite(params: DivInt8) -> tuple[TfliteCode, ...]:
+def write_tflite(params: DivInt) -> tuple[TfliteCode, ...]:
     return (TfliteCode("DIV", "DivOptions", {"FusedActivationFunction": params.activation_code}, version=2),)
 
 
@@ -103,22 +113,24 @@ def run_float(attrs: Div, first: Array, second: Array) -> Array:
         return attrs.activation.apply(first / second)
 
 
-def lower(attrs: Div, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> DivInt8:
+def lower(attrs: Div, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> DivInt:
     """Multiplier s_0 / (s_1 · s_out), in double. Source: TFLite Micro CalculateOpDataDiv."""
     first, second, output = inputs[0].qparams, inputs[1].qparams, outputs[0].qparams
+    name = scaled_element(*inputs, *outputs)
     require_divisor(inputs[1])
     real = float(first.scale[0]) / (float(second.scale[0]) * float(output.scale[0]))
     multiplier, shift = quantize_multiplier(real)
-    if shift > MAX_SHIFT:
+    if shift > MAX_SHIFTS[name]:
         raise TinyptqError(
             "scale-out-of-range",
             f"the quotient's scale {float(output.scale[0]):.3g} is {real:.3g} times finer than the inputs' quotient",
             hint="calibrate with data for which this quotient is not always zero",
         )
-    low, high = integer_bounds(attrs.activation, output)
-    return DivInt8(
+    low, high = integer_bounds(attrs.activation, output, *limits(name))
+    return DivInt(
         input_shapes=(inputs[0].shape, inputs[1].shape),
         output_shape=outputs[0].shape,
+        element=name,
         input_zero_points=(int(first.zero_point[0]), int(second.zero_point[0])),
         output_zero_point=int(output.zero_point[0]),
         multiplier=multiplier,
@@ -130,43 +142,44 @@ def lower(attrs: Div, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...])
 
 
 def require_divisor(operand: Operand) -> None:
-    """A constant divisor is nowhere zero once it is rounded to int8."""
+    """A constant divisor is nowhere zero once it is rounded."""
     if operand.data is not None and bool(np.any(operand.data == operand.qparams.zero_point[0])):
         raise TinyptqError(
             "division-by-zero",
-            f"a constant divisor is zero in int8 steps of {float(operand.qparams.scale[0]):.3g}",
+            f"a constant divisor is zero in steps of {float(operand.qparams.scale[0]):.3g}",
             hint="multiply by the reciprocal instead",
         )
 
 
-def quotients(params: DivInt8, first: Array, second: Array) -> Array:
-    """The integer specification on int64 arrays of int8 values; result in int8 range."""
+def quotients(params: DivInt, first: Array, second: Array) -> Array:
+    """The integer specification on int64 arrays of integers; result in their range."""
     sign = np.where(second < params.input_zero_points[1], -1, 1)
     dividend = (first - params.input_zero_points[0]) * sign
     divisor = (second - params.input_zero_points[1]) * sign
     headroom = 31 - bit_length(np.where(dividend < 0, ~dividend, dividend))
-    product = saturating_rounding_doubling_high_mul(
-        wrap32(dividend << headroom), params.reciprocals.astype(np.int64)[divisor]
-    )
+    inverse, inverse_shift = reciprocal(divisor)
+    product = saturating_rounding_doubling_high_mul(wrap32(dividend << headroom), inverse)
     scaled = saturating_rounding_doubling_high_mul(product, params.multiplier)
-    right = headroom + params.reciprocal_shifts.astype(np.int64)[divisor] - params.shift
+    right = headroom + inverse_shift - params.shift
     quotient = np.where(right > 31, 0, rounding_divide_by_power_of_two(scaled, np.minimum(right, 31)))
     y = np.clip(quotient + params.output_zero_point, params.activation_min, params.activation_max)
     ends = np.where(dividend > 0, params.activation_max, np.where(dividend < 0, params.activation_min, params.zero))
     return np.where(divisor == 0, ends, y)
 
 
-def run_int(params: DivInt8, first: Array, second: Array) -> Array:
-    return look_up(params.table, first, second)
+def run_int(params: DivInt, first: Array, second: Array) -> Array:
+    return run_pairs(params, quotients, first, second)
 
 
-def constants(params: DivInt8) -> Mapping[str, Array]:
+def constants(params: DivInt) -> Mapping[str, Array]:
+    if params.element == "int16":
+        return {}
     return {"reciprocals": params.reciprocals, "reciprocal_shifts": params.reciprocal_shifts}
 
 
-def work(params: DivInt8) -> Work:
-    tables = params.reciprocals.nbytes + params.reciprocal_shifts.nbytes
-    return Work(0, tables, sum(elements(s) for s in params.input_shapes) + elements(params.output_shape))
+def work(params: DivInt) -> Work:
+    moved = touched(params.element, *params.input_shapes, params.output_shape)
+    return Work(0, sum(table.nbytes for table in constants(params).values()), moved.activation_bytes)
 
 
 OP = Op(
@@ -174,7 +187,7 @@ OP = Op(
     summary="element-wise quotient, broadcasting, one operand may be constant",
     builtins=("DIV",),
     attrs=Div,
-    params=DivInt8,
+    params=DivInt,
     operands=2,
     read_tflite=read_tflite,
     write_tflite=write_tflite,
@@ -182,6 +195,7 @@ OP = Op(
     run_float=run_float,
     constraints=CONSTRAINTS,
     quantization=FREE,
+    dtypes=SCALED,
     lower=lower,
     run_int=run_int,
     constants=constants,
