@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -159,7 +160,17 @@ def check_graph(graph: Graph) -> list[str]:
     errors += [f"graph output '{name}' is never written" for name in graph.outputs if name not in known]
     written = {name for node in graph.nodes for name in node.outputs}
     errors += [f"variable '{v.name}' is not written by a node" for v in graph.variables if v.after not in written]
+    errors += [f"variable '{v.name}' changes its type or size" for v in graph.variables if not keeps_form(graph, v)]
     return errors
+
+
+def keeps_form(graph: Graph, variable: Variable) -> bool:
+    """What a variable is read as, its last value and its first one are of one type and size."""
+    before, after, initial = graph.tensors.get(variable.before), graph.tensors.get(variable.after), variable.initial
+    if before is None or after is None:
+        return False
+    same_type = before.dtype == after.dtype and (initial.dtype == before.dtype or before.qparams is not None)
+    return same_type and initial.shape == before.shape and prod(before.shape) == prod(after.shape)
 
 
 def require_well_formed(graph: Graph, after: str) -> Graph:

@@ -45,12 +45,14 @@ def lead_with_batch(graph: Graph) -> Graph:
     for node in graph.nodes:
         place(walk, node)
     tensors = {name: replace(tensor, shape=walk.shape(name)) for name, tensor in graph.tensors.items()}
-    return rebuild(replace(graph, tensors=tensors), tuple(walk.nodes), tuple(walk.added.values()))
+    variables = tuple(replace(v, initial=v.initial.reshape(walk.shape(v.before))) for v in graph.variables)
+    reshaped = replace(graph, tensors=tensors, variables=variables)
+    return rebuild(reshaped, tuple(walk.nodes), tuple(walk.added.values()))
 
 
 def unbatched_inputs(graph: Graph) -> tuple[str, ...]:
-    """Graph inputs without a batch axis; variables keep the shape they have."""
-    return tuple(name for name in graph.inputs if graph.tensors[name].shape[:1] != (1,))
+    """Graph inputs and variables without a batch axis."""
+    return tuple(name for name in graph.given if graph.tensors[name].shape[:1] != (1,))
 
 
 def run_time(graph: Graph, node: Node) -> Iterator[str]:
