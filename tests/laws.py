@@ -196,6 +196,8 @@ def rounded_constant(op: Op, case: Case, index: int, observed: Mapping[int | str
     floats = tuple(operand for operand in case.operands[1:] if not isinstance(operand, tuple))
     assert op.round_constants is not None
     values, qparams = op.round_constants(case.attrs, observed[0], observed["output"], floats)[index - 1]
+    if case.dtype == "int16" and values.dtype == np.int32:  # a bias
+        values = values.astype(np.int64)
     return Operand(values.shape, qparams, values)
 
 

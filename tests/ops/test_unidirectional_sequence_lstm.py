@@ -62,15 +62,24 @@ FROM_ZEROS = (
     case("stateless", 7, 3, 4, "a Keras layer: each run from zeros", stateful=False),
     case("stateless-clip", 20, 4, 9, "clipped, from zeros", stateful=False, clip=1.0, size=1.0),
 )
+HEAVY = [np.full((2, 600), w, np.float32) for w in (0.01, -0.01, 0.02, 0.003)]
+HEAVY += [np.full((2, 2), 0.5, np.float32)] * 4 + [np.full(2, 0.1, np.float32)] * 4
+WIDE = (
+    *(replace(c, id=f"int16-{c.id}", dtype="int16", qparams={}) for c in CASES),
+    Case("int16-heavy", UnidirectionalSequenceLstm(True, 0.0, -12), ((1, 3, 600), *HEAVY), "beyond 32", dtype="int16"),
+)
+WIDE_FROM_ZEROS = tuple(replace(c, id=f"int16-{c.id}", dtype="int16") for c in FROM_ZEROS)
 
 
-def paper_params(stateful: bool = True) -> LstmInt:
+def paper_case(forced: dict[int | str, QParams], stateful: bool = True) -> Case:
     """One unit, no recurrence, input weight 127 · 1/127 = 1 for the cell gate, biases open input and output gates."""
     operands: list[Shape | Array] = [(1, 1, 1), *(np.full((1, 1), w, np.float32) for w in (0, 0, 1, 0))]
     operands += [np.zeros((1, 1), np.float32)] * 4 + [np.full(1, b, np.float32) for b in (100, -100, 0, 100)]
-    forced = quantized(per_tensor(1 / 64), per_tensor(1 / 128))
-    attrs = UnidirectionalSequenceLstm(stateful, 0.0, -12)
-    return lower_case(OP, Case("paper", attrs, tuple(operands), "", forced)).params
+    return Case("paper", UnidirectionalSequenceLstm(stateful, 0.0, -12), tuple(operands), "", forced)
+
+
+def paper_params(stateful: bool = True) -> LstmInt:
+    return lower_case(OP, paper_case(quantized(per_tensor(1 / 64), per_tensor(1 / 128)), stateful)).params
 
 
 def test_on_paper() -> None:
@@ -81,12 +90,22 @@ def test_on_paper() -> None:
     assert abs(int(state["cell"][0, 0]) - round(0.7615942 * 4096)) <= 1
 
 
+def test_int16_on_paper() -> None:
+    """In steps of 2^-15 it shows that gates end at sigmoid(8) = 0.99966: the output is 0.6416, 21026 steps."""
+    paper = paper_case(quantized(per_tensor(2.0**-14), per_tensor(2.0**-15)))
+    params = lower_case(OP, replace(paper, dtype="int16")).params
+    zeros = {name: s.initial for name, s in OP.state(params).items()}
+    y, state = lstm.run_state(params, zeros, np.full((1, 1, 1), 1 << 14, np.int16))
+    assert abs(int(y[0, 0, 0]) - 21026) <= 8  # a step of the Q3.12 cell state
+    assert np.array_equal(state["hidden"], y[0])
+
+
 @parametrize((*CASES, *FROM_ZEROS))
 def test_float_equals_litert(case: Case) -> None:
     float_law(OP, case)
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(OP, case)
 
@@ -101,10 +120,17 @@ def test_integers_equal_tflm(case: Case) -> None:
     size=st.sampled_from([0.05, 0.5, 3.0]),
     scale=st.floats(1e-4, 3.0),
     zero_point=st.integers(-128, 127),
+    wide=st.booleans(),
 )
 def test_drawn_lstms_equal_tflm(
-    steps: int, depth: int, units: int, power: int, clip: float, size: float, scale: float, zero_point: int
+    steps: int, depth: int, units: int, power: int, clip: float, size: float, scale: float, zero_point: int, wide: bool
 ) -> None:
+    """Of int16: its scales are finer, so that inputs reach as far."""
+    if wide:
+        forced = quantized(per_tensor(scale / 64), per_tensor(max(scale, 3e-3) / 192))
+        drawn = case("drawn", steps, depth, units, "drawn", True, power, clip, size, forced)
+        int_law(OP, replace(drawn, dtype="int16"))
+        return
     forced = quantized(per_tensor(scale, zero_point), per_tensor(scale / 3, -zero_point // 2))
     int_law(OP, case("drawn", steps, depth, units, "drawn", True, power, clip, size, forced))
 
@@ -112,16 +138,18 @@ def test_drawn_lstms_equal_tflm(
 @pytest.mark.parametrize("steps", [1, 6])
 def test_integers_stay_near_float(steps: int) -> None:
     for name in ("near", "nearer"):
-        step_law(OP, case(name, steps, 4, 5, "errors are fed back", stateful=False, size=0.4), steps=4.0)
+        near = case(name, steps, 4, 5, "errors are fed back", stateful=False, size=0.4)
+        step_law(OP, near, steps=4.0)
+        step_law(OP, replace(near, dtype="int16"), steps=16.0)  # a step of a Q3.12 gate is eight or more
 
 
-@parametrize(CASES)
+@parametrize((*CASES, *WIDE))
 def test_attributes_survive_a_file(case: Case) -> None:
     file_law(OP, case)
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(OP, (*(c for c in CASES if c.id != "wide"), *FROM_ZEROS), tmp_path)
+    c_law(OP, [c for c in (*CASES, *FROM_ZEROS, *WIDE, *WIDE_FROM_ZEROS) if c.id != "wide"], tmp_path)
 
 
 def test_a_run_goes_on_where_the_last_one_ended() -> None:
@@ -157,3 +185,12 @@ def test_refusals() -> None:
     assert broken(OP, attrs, *fitting[:-1]) == ["three_axes"]
     assert broken(OP, attrs, *fitting[:5], (7, 7), *fitting[6:]) == ["constant_weights"]
     assert all(sentence.endswith(".") for sentence in sentences(OP))
+
+
+def test_types_of_quantized_constants() -> None:
+    attrs, shapes = UnidirectionalSequenceLstm(), [(7, 5)] * 4 + [(7, 7)] * 4
+    for activations, fitting in (("int8", "int32"), ("int16", "int64")):
+        for kind in ("int32", "int64"):
+            constants = [*(np.ones(shape, np.int8) for shape in shapes), *(np.ones(7, kind) for _ in range(4))]
+            rules = [] if kind == fitting else ["integer_types"]
+            assert broken(OP, attrs, (1, 9, 5), *constants, activations=activations) == rules

@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tinyptq.errors import TinyptqError
-from tinyptq.fixedpoint import quantize_multiplier, quantize_multipliers
+from tinyptq.fixedpoint import quantize_multiplier, quantize_multipliers, reduce_multipliers
 from tinyptq.graph import Array, Graph, Node, QParams, Shape
 from tinyptq.ops import lstm_arithmetic
 from tinyptq.ops.base import FREE, Op, Operand, State, TfliteCode, TfliteOperator, elements
+from tinyptq.ops.channels import INT8_REACH, INT16_REACH
+from tinyptq.ops.element import SCALED, scaled_element, width
 from tinyptq.ops.lstm_arithmetic import GATE_POWER, LstmInt, LstmState
 from tinyptq.ops.recurrent import (
     float_gates,
@@ -24,7 +26,7 @@ from tinyptq.ops.recurrent import (
     round_gates,
     sigmoid,
 )
-from tinyptq.ops.requantize import accumulator_bound, prove_no_overflow
+from tinyptq.ops.requantize import accumulator_bound, prove_no_overflow, prove_reducible
 from tinyptq.program import Work
 
 # Where the operands stand among the 24 of TFLite, and what each of the others would be.
@@ -66,8 +68,8 @@ def read_power(operator: TfliteOperator) -> int | None:
     if cell is None or cell.qparams is None or hidden is None or hidden.qparams is None:
         return None
     output = operator.outputs[0].qparams
-    if output is None or not hidden.qparams.same_as(output):
-        raise TinyptqError("unsupported-lstm", "an LSTM whose output has another scale than its hidden state")
+    if output is None or not hidden.qparams.same_as(output) or hidden.dtype != operator.outputs[0].dtype:
+        raise TinyptqError("unsupported-lstm", "an LSTM whose output has another scale or type than its hidden state")
     fraction, exponent = math.frexp(float(cell.qparams.scale[0]))
     if cell.dtype != np.int16 or fraction != 0.5 or exponent - 1 not in POWERS:
         raise TinyptqError(
@@ -150,21 +152,30 @@ def one_scale(graph: Graph, node: Node) -> bool:
     return all(q is None or (len(q.scale) == 1 and not q.zero_point.any()) for q in qparams)
 
 
-def lower(
-    attrs: UnidirectionalSequenceLstm, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]
-) -> LstmInt:
+def integer_types(graph: Graph, node: Node) -> bool:
+    """Already quantized weights are int8, biases int32; beside int16 activations they are int64."""
+    x, *constants = (graph.tensors[name].dtype for name in node.inputs)
+    wanted = [np.dtype(np.int8)] * 8 + [np.dtype(np.int64 if x == np.int16 else np.int32)] * 4
+    return x.kind == "f" or constants == wanted
+
+
+def lower(attrs: UnidirectionalSequenceLstm, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> LstmInt:
     """Scales of the gates are 2^-12, of their functions 2^-15. Source: TFLite Micro PrepareGateParametersInteger."""
     x, output = inputs[0], outputs[0].qparams
     weights, recurrent, bias = (stacked(inputs[first : first + 4]) for first in (1, 5, 9))
     input_multiplier, input_shift = gate_multipliers(x.qparams, inputs[1:5])
     recurrent_multiplier, recurrent_shift = gate_multipliers(output, inputs[5:9])
-    for w, b, r, left, right in zip(weights, bias, recurrent, input_shift, recurrent_shift, strict=True):
-        prove_no_overflow(accumulator_bound(w, b, 0), left)
-        prove_no_overflow(accumulator_bound(r, np.zeros(len(r), np.int32), 0), right)
+    element = scaled_element(x, outputs[0])
+    largest = max(
+        prove_gates(element, weights, bias, input_multiplier, input_shift),
+        prove_gates(element, recurrent, np.zeros_like(bias), recurrent_multiplier, recurrent_shift),
+    )
     power = DEFAULT_POWER if attrs.cell_power is None else attrs.cell_power
     cell_scale = 2.0**power
     return LstmInt(
         input_shape=x.shape,
+        element=element,
+        accumulator="int32" if largest < 2.0**31 else "int64",
         stateful=attrs.stateful,
         input_zero_point=int(x.qparams.zero_point[0]),
         hidden_zero_point=int(output.zero_point[0]),
@@ -182,6 +193,18 @@ def lower(
         update=quantize_multiplier(2.0**-30 / cell_scale),
         hidden=require_reducing(quantize_multiplier(2.0**-30 / float(output.scale[0])), output),
     )
+
+
+def prove_gates(element: str, weights: Array, bias: Array, multiplier: Array, shift: Array) -> float:
+    """The largest sum of any gate, which can be rescaled. weights [4, units, inputs], bias [4, units]."""
+    reach = INT16_REACH if element == "int16" else INT8_REACH
+    bounds = [accumulator_bound(w, b, 0, reach) for w, b in zip(weights, bias, strict=True)]
+    for bound, factor, left in zip(bounds, multiplier, shift, strict=True):
+        if element == "int16":
+            prove_reducible(bound, np.full(len(bound), factor), np.full(len(bound), left))
+        else:
+            prove_no_overflow(bound, left)
+    return float(np.max(bounds))
 
 
 def stacked(operands: tuple[Operand, ...]) -> Array:
@@ -218,19 +241,23 @@ def state(params: LstmInt) -> Mapping[str, State]:
 
 def scratch(params: LstmInt) -> int:
     """Cell and hidden state, unless they are kept elsewhere."""
-    return 0 if params.stateful else params.cell_bytes + params.units
+    return 0 if params.stateful else params.cell_bytes + params.hidden_bytes
 
 
 def constants(params: LstmInt) -> Mapping[str, Array]:
+    factors = [params.input_multiplier, params.input_shift, params.recurrent_multiplier, params.recurrent_shift]
+    if params.reduced:
+        pairs = (*reduce_multipliers(*factors[:2]), *reduce_multipliers(*factors[2:]))
+        factors = [part.astype(factor.dtype) for part, factor in zip(pairs, factors, strict=True)]
     return {
         "weights": params.weights,
-        "input_bias": params.input_bias,
+        "input_bias": params.input_bias.astype(params.accumulator),
         "recurrent": params.recurrent,
-        "recurrent_bias": params.recurrent_bias,
-        "input_multiplier": params.input_multiplier,
-        "input_shift": params.input_shift,
-        "recurrent_multiplier": params.recurrent_multiplier,
-        "recurrent_shift": params.recurrent_shift,
+        "recurrent_bias": params.recurrent_bias.astype(params.accumulator),
+        "input_multiplier": factors[0],
+        "input_shift": factors[1],
+        "recurrent_multiplier": factors[2],
+        "recurrent_shift": factors[3],
         "table": params.table,
     }
 
@@ -240,7 +267,7 @@ def work(params: LstmInt) -> Work:
     return Work(
         macs=params.steps * weights,
         weight_bytes=weights + params.bias.nbytes,
-        activation_bytes=elements(params.input_shape) + elements(params.output_shape),
+        activation_bytes=width(params.element) * (elements(params.input_shape) + elements(params.output_shape)),
     )
 
 
@@ -256,10 +283,11 @@ OP = Op(
     write_tflite=write_tflite,
     infer_shapes=infer_shapes,
     run_float=run_float,
-    constraints=(three_axes, constant_weights, one_scale),
+    constraints=(three_axes, constant_weights, one_scale, integer_types),
     quantization=FREE,
     lower=lower,
     run_int=run_int,
+    dtypes=SCALED,
     constants=constants,
     scratch=scratch,
     state=state,
