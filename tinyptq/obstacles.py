@@ -67,10 +67,6 @@ def boundary_obstacles(graph: Graph) -> Iterator[tuple[str, str]]:
         shape = graph.tensors[name].shape
         if not shape or shape[0] != 1:
             yield f"input of shape {list(shape)}: the first axis must be a batch of 1", f"input '{name}'"
-    for variable in graph.variables:
-        shape = variable.initial.shape
-        if not shape or shape[0] != 1:
-            yield f"variable of shape {list(shape)}: the first axis must be a batch of 1", f"variable '{variable.name}'"
     for name in graph.outputs:
         if graph.producer(name) is None:
             yield "output does not depend on any operator", f"output '{name}'"
