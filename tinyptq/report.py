@@ -9,6 +9,7 @@ from rich.cells import cell_len, set_cell_size
 
 from tinyptq.board import Board, limits
 from tinyptq.errors import printable
+from tinyptq.frontend.variable_facts import ASSIGN, HANDLE, ONCE, READ
 from tinyptq.inspection import Inspection
 from tinyptq.ops.base import Op
 from tinyptq.prove import Verification
@@ -142,6 +143,7 @@ def inspection_text(found: Inspection) -> str:
 
 
 BOARD_HEADERS = ("board", "what", "kernels", "flash", "RAM", "runs in")
+STATEFUL = (HANDLE, READ, ASSIGN, ONCE)
 OP_HEADERS = ("operator", "what", "reads (TFLite)", "conditions")
 
 
@@ -173,10 +175,10 @@ def op_row(op: Op) -> Row:
 
 
 def ops_text(ops: Sequence[Op]) -> str:
-    """A table, then the conditions: they are sentences and do not fit into columns."""
+    """A table, then the conditions: they are sentences and do not fit into columns; last what is no operator here."""
     table = text_table(OP_HEADERS[:3], [op_row(op)[:3] for op in ops])
     lines = [f"  {op.name}: {condition}" for op in ops for condition in conditions(op)]
-    return "\n".join([table, "", "conditions", *lines])
+    return "\n".join([table, "", "conditions", *lines, "", f"{', '.join(STATEFUL)} become the model's state"])
 
 
 def conditions(op: Op) -> list[str]:
