@@ -6,6 +6,7 @@ import numpy as np
 
 from tinyptq.graph import Graph, Pass, is_quantized, require_well_formed
 from tinyptq.obstacles import require_supported
+from tinyptq.passes.centre_weights import centre_weights
 from tinyptq.passes.dequantize_constants import dequantize_constants
 from tinyptq.passes.drop_dead import drop_dead
 from tinyptq.passes.drop_identities import drop_identities
@@ -24,6 +25,7 @@ from tinyptq.passes.merge_reshapes import drop_flatten, merge_reshapes
 from tinyptq.passes.own_constants import own_constants
 from tinyptq.passes.rescale_inputs import rescale_inputs
 from tinyptq.passes.reshape_transposes import reshape_transposes
+from tinyptq.passes.shift_uint8 import shift_uint8
 from tinyptq.passes.strip_float_ends import strip_float_ends
 from tinyptq.passes.strip_quantize import strip_quantize
 from tinyptq.passes.unroll_samples import unroll_samples
@@ -57,10 +59,12 @@ PASSES: tuple[Pass, ...] = (
 INTEGER_PASSES: tuple[Pass, ...] = (
     drop_dead,
     strip_float_ends,
+    shift_uint8,  # whole models in uint8, of converters before 2019
     fold_integers,
     fold_space_to_batch,
     unroll_samples,
     lead_with_batch,
+    centre_weights,
     rescale_inputs,
     drop_dead,
 )

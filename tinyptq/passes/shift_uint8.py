@@ -1,0 +1,42 @@
+"""Models of older converters, quantized to uint8: the same integers, each 128 less, are int8."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tinyptq.graph import CONVERTERS, Graph, Node, QParams, Tensor
+
+UINT8, INT8 = np.dtype(np.uint8), np.dtype(np.int8)
+WARNING = "the model's uint8 is compiled as int8: inputs and outputs are the file's, each 128 less"
+
+
+def shift_uint8(graph: Graph) -> Graph:
+    """Before: operators (other than QUANTIZE and DEQUANTIZE) compute on uint8, zero point z.
+    After: on int8, zero point z − 128; every tensor stands for the same reals.
+
+    TFLite Micro runs no such file, so what it says of the shifted one is what counts. LiteRT's uint8 kernels compute
+    the same but where they round otherwise: averages at ties, means, softmax. Weights may be left with zero points.
+    """
+    if not any(computes_on_uint8(graph, node) for node in graph.nodes):
+        return graph
+    tensors = {name: shifted(tensor) for name, tensor in graph.tensors.items()}
+    return replace(graph, tensors=tensors, warnings=(*graph.warnings, WARNING))
+
+
+def computes_on_uint8(graph: Graph, node: Node) -> bool:
+    names = [name for name in (*node.inputs, *node.outputs) if not graph.is_constant(name)]
+    return node.op not in CONVERTERS and any(is_uint8(graph.tensors[name]) for name in names)
+
+
+def is_uint8(tensor: Tensor) -> bool:
+    return tensor.dtype == UINT8 and tensor.qparams is not None
+
+
+def shifted(tensor: Tensor) -> Tensor:
+    if not is_uint8(tensor) or tensor.qparams is None:
+        return tensor
+    points = tensor.qparams
+    data = None if tensor.data is None else (tensor.data.astype(np.int16) - 128).astype(np.int8)
+    return replace(tensor, dtype=INT8, data=data, qparams=QParams(points.scale, points.zero_point - 128, points.axis))
