@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.c_model import run_c_model
-from tests.wide_models import wide_network
+from tests.wide_models import wide_network, wide_sequence
 from tinyptq import pipeline, tflm, verbs
 from tinyptq.frontend.tflite import load_tflite
 from tinyptq.lower import lower
@@ -19,46 +20,57 @@ from tinyptq.simulate import simulate
 from tinyptq.verify import checkpoints, compare
 
 BOARDS = ("cortex-m55", "cortex-m4", "cortex-m0", "riscv32")
+MODELS = {"network": wide_network(), "sequence": wide_sequence()}
+LAYERS = {"network": 8, "sequence": 3}
 
 
-@pytest.fixture(scope="module")
-def program() -> Program:
-    graph = normalize(load_tflite(wide_network(), "wide"))
+def imported(model: str) -> Program:
+    graph = normalize(load_tflite(MODELS[model], "wide"))
     return lower(graph, imported_recipe(graph), "0" * 64)
 
 
-def test_simulator_equals_tflm_on_the_file_and_on_the_exported_one(program: Program) -> None:
+@pytest.mark.parametrize("model", MODELS)
+def test_simulator_equals_tflm_on_the_file_and_on_the_exported_one(model: str) -> None:
     pytest.importorskip("tflite_micro")
+    program = imported(model)
     inputs = random_inputs(program, 32)
     simulated = simulate(program, inputs)
-    for actual in (tflm.run_tflm(wide_network(), inputs), tflm.run_program(program, inputs)):
+    for actual in (tflm.run_tflm(MODELS[model], inputs), tflm.run_program(program, inputs)):
         comparison = compare(simulated, actual, checkpoints(program))
-        assert comparison.layers == len(program.layers) == 8
+        assert comparison.layers == len(program.layers) == LAYERS[model]
         assert comparison.equal, [str(m) for m in comparison.mismatches]
 
 
-def test_the_network_says_something(program: Program) -> None:
-    """Every layer's outputs are spread over their range, and sums of both widths are there."""
+@pytest.mark.parametrize("model", MODELS)
+def test_the_models_say_something(model: str) -> None:
+    """Every layer's outputs are spread over their range."""
+    program = imported(model)
     tensors = simulate(program, random_inputs(program, 32))
-    spread = {layer.name: len(set(tensors[layer.outputs[0]].ravel().tolist())) for layer in program.layers}
-    assert min(spread.values()) > 200, spread
-    widths = [layer.params.accumulator for layer in program.layers if hasattr(layer.params, "accumulator")]
-    assert sorted(widths) == ["int32"] * 5 + ["int64"]
+    values = {layer.name: np.unique(tensors[layer.outputs[0]]) for layer in program.layers}
+    assert min(len(found) for found in values.values()) > 200, {name: len(found) for name, found in values.items()}
 
 
-def test_c_equals_simulator(program: Program, tmp_path: Path) -> None:
+def test_sums_of_both_widths_are_there() -> None:
+    widths = [getattr(layer.params, "accumulator", None) for layer in imported("network").layers]
+    assert (widths.count("int32"), widths.count("int64")) == (5, 1)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_c_equals_simulator(model: str, tmp_path: Path) -> None:
     """On the host, under ASan and UBSan."""
+    program = imported(model)
     inputs = random_inputs(program, 6)
     assert compare(simulate(program, inputs), run_c_model(program, inputs, tmp_path), checkpoints(program)).equal
 
 
 @pytest.mark.parametrize("board", BOARDS)
-def test_firmware_equals_simulator(board: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", MODELS)
+def test_firmware_equals_simulator(model: str, board: str, tmp_path: Path) -> None:
     path = tmp_path / "wide.tflite"
-    path.write_bytes(wide_network())
+    path.write_bytes(MODELS[model])
     built = pipeline.build(path, board=board, output=tmp_path / "out", count=8)
     assert built.report["verification"]["differing_bytes"] == 0
-    assert built.report["verification"]["layers"] == len(built.report["layers"]) == 8
+    assert built.report["verification"]["layers"] == len(built.report["layers"]) == LAYERS[model]
     pytest.importorskip("tflite_micro")
     *_, against = verbs.verify(built.directory, against="tflm")
     assert against.comparison.samples == 8 and against.comparison.equal, against.as_json()

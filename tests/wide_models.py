@@ -71,3 +71,39 @@ def wide_network() -> bytes:
     draft.emit("SOFTMAX", [x], [result], "SoftmaxOptions", Beta=beta)
     draft.outputs.append(result)
     return parts_bytes([Part(draft.tensors, draft.wiring, draft.inputs, draft.outputs)])
+
+
+def lstm(draft: Draft, source: int, name: str, units: int, generator: np.random.Generator) -> int:
+    """[1, steps, depth] -> [1, steps, units]; states are variables by their names."""
+    x = draft.tensors[source]
+    assert x.qparams is not None
+    depth, hidden = x.shape[-1], QParams.per_tensor(2.0**-15)
+    operands = [source, *[-1] * 23]
+    for first, inputs in ((1, depth), (5, units)):
+        for place in range(first, first + 4):
+            drawn = generator.integers(-127, 128, (units, inputs)).astype(np.int8)
+            scale = QParams.per_tensor(0.003 + 0.001 * place)
+            operands[place] = draft.tensor(f"{name}_weights{place}", drawn.shape, drawn, qparams=scale)
+    for gate in range(4):
+        step = QParams.per_tensor(float(x.qparams.scale[0]) * (0.004 + 0.001 * gate))
+        drawn = generator.integers(-(2**16), 2**16, units)
+        operands[12 + gate] = draft.tensor(f"{name}_bias{gate}", (units,), drawn, qparams=step)
+    operands[18] = draft.tensor(f"state_{name}_hidden", (1, units), qparams=hidden)
+    operands[19] = draft.tensor(f"state_{name}_cell", (1, units), qparams=QParams.per_tensor(2.0**-12))
+    result = draft.tensor(name, (*x.shape[:-1], units), qparams=hidden)
+    options = "UnidirectionalSequenceLSTMOptions"
+    draft.emit("UNIDIRECTIONAL_SEQUENCE_LSTM", operands, [result], options, FusedActivationFunction=4, TimeMajor=False)
+    return result
+
+
+def wide_sequence() -> bytes:
+    """A recurrent layer, products of its outputs with each other, and a layer over the last axis."""
+    generator = np.random.default_rng(816)
+    draft = Draft(INT16, QParams.per_tensor(2.0**-13))
+    x = lstm(draft, draft.input("frames", (1, 6, 5)), "memory", 8, generator)
+    scores = draft.tensor("scores", (1, 6, 6), qparams=QParams.per_tensor(2.0**-13))
+    draft.emit("BATCH_MATMUL", [x, x], [scores], "BatchMatMulOptions", AdjX=False, AdjY=True)
+    matrix = generator.integers(-127, 128, (4, 6)).astype(np.int8)
+    result = weighted(draft, "FULLY_CONNECTED", scores, "result", (1, 6, 4), matrix, None, KeepNumDims=True)
+    draft.outputs.append(result)
+    return parts_bytes([Part(draft.tensors, draft.wiring, draft.inputs, draft.outputs)])
