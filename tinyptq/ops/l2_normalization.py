@@ -1,4 +1,7 @@
-"""L2_NORMALIZATION: x / |x| over the last axis."""
+"""L2_NORMALIZATION: x / |x| over the last axis.
+
+int8 as TFLite Micro, which refuses int16: that has a sum of 64 bits, of which the root takes the highest 31.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,12 @@ from tinyptq.errors import TinyptqError
 from tinyptq.fixedpoint import multiply_by_quantized_multiplier
 from tinyptq.graph import Array, Graph, Node, QParams, Shape
 from tinyptq.ops.base import Op, Operand, TfliteCode, TfliteOperator, elements
+from tinyptq.ops.element import SCALED, limits, scaled_element, width
 from tinyptq.ops.inverse_root import inverse_root
 from tinyptq.program import Work
 
 LONGEST = (1 << 31) // 255**2  # the squares of this many elements add up to less than 2^31
-OUTPUT_BITS = 7  # the output's scale is 2^−7
+OUTPUT_BITS = {"int8": 7, "int16": 15}  # the output's scale is 2^−7 or 2^−15
 EPSILON = np.float32(1e-6)  # a shorter vector is divided by this. Source: TFLite L2Normalization
 
 
@@ -24,15 +28,24 @@ class L2Normalization:
 
 
 @dataclass(frozen=True, eq=False)
-class L2NormalizationInt8:
-    """y = clamp(MBQM(x − zero_point, 2^7 / sqrt(Σ(x − zero_point)²))); the input's scale cancels out."""
+class L2NormalizationInt:
+    """y = clamp(MBQM(x − zero_point, 2^output_bits / sqrt(Σ(x − zero_point)²))); the input's scale cancels out."""
 
     shape: Shape
+    element: str
     input_zero_point: int
 
     @property
     def depth(self) -> int:
         return self.shape[-1]
+
+    @property
+    def output_bits(self) -> int:
+        return OUTPUT_BITS[self.element]
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        return limits(self.element)
 
     @property
     def rows(self) -> int:
@@ -46,7 +59,7 @@ def read_tflite(operator: TfliteOperator) -> L2Normalization:
     return L2Normalization()
 
 
-def write_tflite(params: L2NormalizationInt8) -> tuple[TfliteCode, ...]:
+def write_tflite(params: L2NormalizationInt) -> tuple[TfliteCode, ...]:
     return (TfliteCode("L2_NORMALIZATION", "L2NormOptions", {"FusedActivationFunction": 0}, version=2),)
 
 
@@ -66,20 +79,26 @@ def short_rows(graph: Graph, node: Node) -> bool:
     return 2 <= len(shape) <= 4 and 1 <= shape[-1] <= LONGEST
 
 
-def lower(attrs: L2Normalization, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> L2NormalizationInt8:
-    return L2NormalizationInt8(inputs[0].shape, int(inputs[0].qparams.zero_point[0]))
+def lower(attrs: L2Normalization, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> L2NormalizationInt:
+    name = scaled_element(*inputs, *outputs)
+    if name == "int16" and outputs[0].qparams.scale[0] != 2.0**-15:
+        raise TinyptqError("scale-out-of-range", "int16 L2_NORMALIZATION with an output of another scale than 2^-15")
+    return L2NormalizationInt(inputs[0].shape, name, int(inputs[0].qparams.zero_point[0]))
 
 
-def run_int(params: L2NormalizationInt8, x: Array) -> Array:
+def run_int(params: L2NormalizationInt, x: Array) -> Array:
     """Source: TFLite reference_integer_ops L2Normalization."""
     centred = x.astype(np.int64) - params.input_zero_point
-    multiplier, shift = inverse_root(np.square(centred).sum(axis=-1, keepdims=True))
-    y: Array = np.clip(multiply_by_quantized_multiplier(centred, multiplier, shift + OUTPUT_BITS), -128, 127)
-    return y.astype(np.int8)
+    total = np.square(centred).sum(axis=-1, keepdims=True)
+    bits = np.frexp(total.astype(np.float64))[1].astype(np.int64)  # exact: total < 2^46
+    halves = np.maximum(bits - 30, 0) // 2  # pairs of bits beyond 31
+    multiplier, shift = inverse_root(total >> (2 * halves))
+    scaled = multiply_by_quantized_multiplier(centred, multiplier, shift + params.output_bits - halves)
+    return np.clip(scaled, *params.bounds).astype(x.dtype)
 
 
-def work(params: L2NormalizationInt8) -> Work:
-    return Work(elements(params.shape), 0, 2 * elements(params.shape))
+def work(params: L2NormalizationInt) -> Work:
+    return Work(elements(params.shape), 0, 2 * width(params.element) * elements(params.shape))
 
 
 OP = Op(
@@ -87,13 +106,14 @@ OP = Op(
     summary="a vector along the last axis divided by its length",
     builtins=("L2_NORMALIZATION",),
     attrs=L2Normalization,
-    params=L2NormalizationInt8,
+    params=L2NormalizationInt,
     operands=1,
     read_tflite=read_tflite,
     write_tflite=write_tflite,
     infer_shapes=infer_shapes,
     run_float=run_float,
     constraints=(short_rows,),
+    dtypes=SCALED,
     quantization=QParams.per_tensor(1 / 128, 0),
     lower=lower,
     run_int=run_int,
