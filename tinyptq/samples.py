@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyptq.float_run import iterate_float
+from tinyptq.float_run import first_values, iterate_float
 from tinyptq.graph import Array, Graph
 from tinyptq.ops import BY_NAME
 from tinyptq.program import Program
 from tinyptq.ptq.calibration import FLOATS, CalibrationSet, batches, first_samples, open_samples
 from tinyptq.ptq.ranges import dequantize_array, quantize_array
-from tinyptq.simulate import BATCH, run_batch, simulate
+from tinyptq.simulate import BATCH, initial_memory, run_batch, simulate
 
 DEFAULT_COUNT = 16
 ACCURACY_SAMPLES = 64
@@ -92,15 +92,18 @@ def layer_sqnr(program: Program, graph: Graph, calibration: CalibrationSet, prog
     """Signal to quantization noise in dB per tensor: integer program against float graph on calibration data.
 
     SQNR = 10 log10(Σ float² / Σ (float − dequantized)²) over at most 64 samples; infinite when they are equal.
+    Variables run on through all of them.
     """
     signal = dict.fromkeys(program.values, 0.0)
     noise = dict.fromkeys(program.values, 0.0)
     total, done = min(ACCURACY_SAMPLES, calibration.count), 0
+    memory, reals = initial_memory(program), first_values(graph)
     for batch in batches(calibration):
         for start in range(0, len(next(iter(batch.values()))), BATCH):
             part = {name: values[start : start + BATCH][: total - done] for name, values in batch.items()}
-            integers = run_batch(program, quantize_inputs(program, part))
-            for name, real in iterate_float(graph, part):
+            memory.layers = initial_memory(program).layers  # run_float of an operator begins anew with every part
+            integers = run_batch(program, quantize_inputs(program, part), memory)
+            for name, real in iterate_float(graph, part, reals):
                 difference = real - dequantized(program, integers, name)
                 signal[name] += float(np.vdot(real, real))
                 noise[name] += float(np.vdot(difference, difference))
