@@ -166,6 +166,7 @@ CHORDS = Authority("the function in float64, within 1.5 LSB and 1.5 times its ch
 STEP = Authority("the function in float64, within 1 LSB", lambda trial: beyond(trial, 1.0))
 
 TABLES = ("exp", "gelu", "log", "neg", "silu", "sqrt", "square")  # of int8, that tflite-micro has not
+ROUNDED = ("div", "l2_normalization", "prelu")  # of int16: arithmetic that rounds twice
 EXTREMES = ("arg_max", "arg_min", "reduce_max", "reduce_min")
 # (operator, type) -> why tflite-micro cannot say. Everything else it can.
 REFUSED: dict[tuple[str, str], str] = {
@@ -183,7 +184,7 @@ REFUSED: dict[tuple[str, str], str] = {
     ("mirror_pad", "int32"): "moves int8 only",
     ("resize_nearest_neighbor", "int32"): "moves int8 and int16 only",
     ("resize_bilinear", "int16"): "has int8 only",
-    **{(name, "int16"): "has int8 only" for name in ("elu", "hard_swish", "prelu")},
+    **{(name, "int16"): "has int8 only" for name in ("elu", "hard_swish", *ROUNDED)},
     **{(name, "int16"): "has floats only" for name in TABLES if "int16" in BY_NAME[name].dtypes},
     **{(name, dtype): "has int8 only" for name in EXTREMES for dtype in ("int16", "int32")},
     ("transpose", "int32"): "moves int8 and int16 only",
@@ -208,6 +209,6 @@ LIMITS = (
 def authority(name: str, dtype: str) -> Authority:
     if (name, dtype) not in REFUSED:
         return FUNCTION if name in TABLES else TFLM
-    if name == "prelu":
+    if name in ROUNDED:
         return STEP
     return CHORDS if name in REAL else MOVED

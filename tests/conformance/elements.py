@@ -202,10 +202,12 @@ def gelu(attrs: object, x: Array) -> Array:
 
 # The functions of real numbers behind operators that no integer kernel of TFLite's defines, in float64.
 REAL: dict[str, Callable[..., Array]] = {
+    "div": lambda attrs, x, y: np.clip(x / y, attrs.activation.low, attrs.activation.high),
     "elu": elu,
     "exp": lambda _, x: np.exp(x),
     "gelu": gelu,
     "hard_swish": lambda _, x: x * np.clip(x + 3, 0, 6) / 6,
+    "l2_normalization": lambda _, x: x / np.sqrt((x * x).sum(axis=-1, keepdims=True)),
     "log": lambda _, x: np.where(x > 0, np.log(x), -np.inf),
     "neg": lambda _, x: -x,
     "prelu": lambda _, x, alpha: np.where(x >= 0, x, x * alpha),

@@ -174,7 +174,7 @@ DRAWS: dict[str, Callable[[Draw, str], Single]] = {
     "conv_2d": conv_2d,
     "depthwise_conv_2d": depthwise_conv_2d,
     "fully_connected": fully_connected,
-    "l2_normalization": partial(row, st.just(L2Normalization()), None),
+    "l2_normalization": partial(row, st.just(L2Normalization()), QParams.per_tensor(2.0**-15)),
     "log_softmax": partial(row, st.just(LogSoftmax()), None),
     "max_pool_2d": partial(pool, MaxPool2D),
     "mean": partial(reduction, Mean, True),
