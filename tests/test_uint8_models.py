@@ -13,7 +13,7 @@ import pytest
 
 from tests.tiny_tflite import Wiring
 from tests.tiny_tflite import model_bytes as write_model
-from tinyptq import pipeline
+from tinyptq import pipeline, tflm
 from tinyptq.frontend.tflite import load_tflite
 from tinyptq.graph import Array, QParams, Tensor
 from tinyptq.lower import lower
@@ -136,6 +136,31 @@ def test_firmware_equals_simulator_and_the_shift_is_told(tmp_path: Path) -> None
     report = pipeline.build(path, board="host", output=tmp_path / "out", count=4).report
     assert report["verification"]["differing_bytes"] == 0
     assert WARNING in report["warnings"]
+
+
+def int8_layer(code: TfliteCode, zero_point: int, *shapes: tuple[int, ...]) -> bytes:
+    """One layer in int8 whose weights have a zero point, which TFLite's specification does not know."""
+    x, w, y = shapes
+    data = RANDOM.integers(-100, 100, w).astype(np.int8)
+    tensors = [
+        Tensor("x", x, np.dtype(np.int8), None, QParams.per_tensor(0.02, 3)),
+        Tensor("w", w, np.dtype(np.int8), data, QParams.per_tensor(0.01, zero_point)),
+        bias("b", w[0], 0.0002),
+        Tensor("y", y, np.dtype(np.int8), None, QParams.per_tensor(0.1, -4)),
+    ]
+    return write_model(tensors, [(code, [0, 1, 2], [3])], [0], [3])
+
+
+@pytest.mark.parametrize("zero_point", [7, -128])
+def test_zero_points_of_int8_weights_count_where_tflm_counts_them(zero_point: int) -> None:
+    """In a dense layer they do, in a convolution not."""
+    pytest.importorskip("tflite_micro")
+    dense = int8_layer(DENSE, zero_point, (1, 20), (4, 20), (1, 4))
+    image = int8_layer(CONV, zero_point, (1, 9, 7, 3), (4, 3, 3, 3), (1, 5, 4, 4))
+    for model in (dense, image):
+        program = imported(model)
+        inputs = random_inputs(program, 8)
+        np.testing.assert_array_equal(simulate(program, inputs)["y"], tflm.run_tflm(model, inputs)["y"])
 
 
 def test_parts_on_paper() -> None:

@@ -62,9 +62,9 @@ INTEGER_PASSES: tuple[Pass, ...] = (
     shift_uint8,  # whole models in uint8, of converters before 2019
     fold_integers,
     fold_space_to_batch,
+    centre_weights,
     unroll_samples,
     lead_with_batch,
-    centre_weights,
     rescale_inputs,
     drop_dead,
 )

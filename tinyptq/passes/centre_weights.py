@@ -6,46 +6,52 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinyptq.graph import Array, Graph, Node, QParams, Shape, Tensor, fresh_name, rebuild
+from tinyptq.graph import Array, Graph, Node, Shape, Tensor, fresh_name, rebuild
 from tinyptq.ops.conv_2d import Conv2D
 from tinyptq.ops.depthwise_conv_2d import DepthwiseConv2D
 from tinyptq.ops.fully_connected import FullyConnected
 from tinyptq.ops.gather import Gather
 from tinyptq.ops.reshape import Reshape
+from tinyptq.passes.dequantize_constants import along
+from tinyptq.passes.shift_uint8 import WEIGHTED, without_zero_point
 
 WIDEST = 127  # of the weights a kernel reads
 
 
 def centre_weights(graph: Graph) -> Graph:
-    """Before: x → layer, weights w of zero point z, |w − z| up to 255: beyond int8.
-    After: x → gather (channels x₀ x₁ … and again those that need it) → layer, weights a | b with a + b = w − z.
+    """Before: x → layer, weights w of up to ±255 (less their zero point): beyond int8.
+    After: x → gather (channels x₀ x₁ … and again those that need it) → layer, weights a | b with a + b = w.
 
-    Every sum is the one before, so every output is. Where w − z fits int8 nothing is gathered. A depthwise
-    convolution becomes one of groups that read a channel twice: x₀ x₀ x₁ x₁ …
+    Every sum is the one before, so every output is. Where w fits int8 nothing is gathered. A depthwise convolution
+    becomes one of groups that read a channel twice: x₀ x₀ x₁ x₁ … Zero points of int8 weights count in a dense layer;
+    convolutions ignore them, as TFLite and TFLite Micro do.
     """
     for name in [node.outputs[0] for node in graph.nodes if node.outputs]:
         node = graph.producer(name)
-        if node is not None and has_zero_point(graph, node):
-            graph = centred(graph, node)
+        wide = None if node is None else wide_weights(graph, node)
+        if node is not None and wide is not None:
+            graph = centred(graph, node, wide)
     return graph
 
 
-def has_zero_point(graph: Graph, node: Node) -> bool:
-    if not isinstance(node.attrs, Conv2D | DepthwiseConv2D | FullyConnected) or len(node.inputs) < 2:
-        return False
+def wide_weights(graph: Graph, node: Node) -> Array | None:
+    """The weights of a layer as int16 without a zero point; None when the layer reads them as they are."""
+    if not isinstance(node.attrs, WEIGHTED) or len(node.inputs) < 2:
+        return None
     weights = graph.tensors[node.inputs[1]]
-    if weights.data is None or weights.qparams is None or weights.dtype != np.int8 or weights.data.ndim < 2:
-        return False
-    return bool(weights.qparams.zero_point.any())
+    if weights.data is None or weights.qparams is None or weights.data.ndim < 2 or weights.data.size == 0:
+        return None
+    points = along(weights.qparams.zero_point, weights.qparams.axis, weights.data.ndim)
+    if weights.dtype == np.int16:
+        return weights.data if np.abs(weights.data.astype(np.int32)).max() <= 255 else None
+    dense = isinstance(node.attrs, FullyConnected) and weights.dtype == np.int8
+    return (weights.data - points).astype(np.int16) if dense and points.any() and np.abs(points).max() <= 128 else None
 
 
-def centred(graph: Graph, node: Node) -> Graph:
+def centred(graph: Graph, node: Node, wide: Array) -> Graph:
     weights, source = graph.tensors[node.inputs[1]], graph.tensors[node.inputs[0]]
-    assert weights.data is not None and weights.qparams is not None
-    shape = [1] * weights.data.ndim
-    if weights.qparams.axis is not None:
-        shape[weights.qparams.axis] = -1
-    parts = int8_parts(weights.data.astype(np.int16) - weights.qparams.zero_point.reshape(shape).astype(np.int16))
+    assert weights.qparams is not None
+    parts = int8_parts(wide)
     if len(parts) == 1:
         return with_weights(graph, node, source.name, parts[0], weights.qparams.axis, (), ())
     if isinstance(node.attrs, DepthwiseConv2D):
@@ -104,7 +110,7 @@ def with_weights(
     weights = graph.tensors[node.inputs[1]]
     assert weights.qparams is not None
     name = fresh_name(graph, f"{weights.name}_centred")
-    qparams = QParams(weights.qparams.scale, np.zeros_like(weights.qparams.zero_point), axis)
+    qparams = replace(without_zero_point(weights.qparams), axis=axis)
     constant = Tensor(name, values.shape, values.dtype, values, qparams)
     changed = replace(node, inputs=(source, name, *node.inputs[2:]))
     place = next(position for position, other in enumerate(graph.nodes) if other.outputs == node.outputs)
