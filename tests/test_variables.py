@@ -305,6 +305,58 @@ def test_a_plan_that_loses_a_variable_is_found() -> None:
     assert check_plan(program, replace(sound, slots=others)) != []
 
 
+# Files drawn at random.
+
+
+def drawn(seed: int) -> bytes:
+    """Up to four variables, read, assigned and added up in any order, through one or two handles each."""
+    rng = np.random.default_rng(seed)
+    model = Draft()
+    pool = [model.input("x", SHAPE), model.input("z", SHAPE)]
+    names = "abcd"[: rng.integers(1, 5)]
+    handles = [(name, model.handle(name)) for name in names for _ in range(rng.integers(1, 3))]
+    scales = [QParams.per_tensor(scale, point) for scale, point in ((0.05, 3), (0.1, 3), (0.1, -20))]
+    for step in range(rng.integers(4, 16)):
+        _, handle = handles[rng.integers(len(handles))]
+        kind = rng.integers(3)
+        if kind == 0:
+            pool.append(model.read(handle, f"read{step}", SHAPE, qparams=scales[rng.integers(3)]))
+        elif kind == 1:
+            model.assign(handle, pool[rng.integers(len(pool))])
+        else:
+            first, second = rng.choice(pool, 2)
+            model.qparams = scales[rng.integers(3)]
+            pool.append(model.add(int(first), int(second), f"sum{step}"))
+    for name, handle in dict(handles).items():  # none is left without an assignment
+        model.assign(handle, pool[rng.integers(len(pool))] if name != "a" else pool[-1])
+    model.outputs = [model.add(pool[-1], pool[0], "last"), model.add(pool[-2], pool[1], "other")]
+    return file_of(model)
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_drawn_models_equal_tflm(seed: int) -> None:
+    """Every tensor of the original file that still has its name, and every layer of the exported one."""
+    pytest.importorskip("tflite_micro")
+    model = drawn(seed)
+    program = imported(model)
+    inputs = random_inputs(program, 12)
+    found, original = simulate(program, inputs), tflm.run_tflm(model, inputs)
+    names = [name for name in found if name in original]
+    assert {"last", "other"} <= set(names)
+    for name in names:
+        np.testing.assert_array_equal(found[name], original[name], err_msg=name)
+    assert compare(found, tflm.run_program(program, inputs), checkpoints(program)).equal
+    assert check_plan(program, plan(program, tinyptq.board.load_board("host"))) == []
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_drawn_models_run_as_c(seed: int, tmp_path: Path) -> None:
+    path = tmp_path / "drawn.tflite"
+    path.write_bytes(drawn(seed))
+    report = tinyptq.build(path, board="host", output=tmp_path / "out", count=12).report
+    assert report["verification"]["differing_bytes"] == 0
+
+
 # Float models.
 
 
