@@ -23,10 +23,10 @@ def matrix(draw: Draw, shape: Shape, scale: float, dtype: str = "int8") -> Opera
     return Operand(shape, QParams.per_tensor(scale), numbers(draw, shape, dtype, -np.iinfo(dtype).max))
 
 
-def vector(draw: Draw, size: int, scale: float, reach: int) -> Operand:
-    """An int32 bias."""
-    data = np.random.default_rng(draw(seeds)).integers(-reach, reach + 1, size).astype(np.int32)
-    return Operand((size,), QParams.per_tensor(float(np.float32(scale))), data)
+def vector(draw: Draw, size: int, scale: float, reach: int, dtype: str = "int32") -> Operand:
+    """A bias."""
+    data = np.random.default_rng(draw(seeds)).integers(-reach, reach + 1, size).astype(dtype)
+    return Operand((size,), QParams.per_tensor(float(np.float32(scale))), data, data.dtype)
 
 
 def svdf(draw: Draw, dtype: str) -> Single:
@@ -58,7 +58,8 @@ def lstm(draw: Draw, dtype: str) -> Single:
     weight_scales = [draw(scales(1e-4, 0.2)) for _ in range(8)]
     operands = [matrix(draw, (units, depth), scale) for scale in weight_scales[:4]]
     operands += [matrix(draw, (units, units), scale) for scale in weight_scales[4:]]
-    operands += [vector(draw, units, float(x.qparams.scale[0]) * scale, 1 << 12) for scale in weight_scales[:4]]
+    bias = "int64" if dtype == "int16" else "int32"
+    operands += [vector(draw, units, float(x.qparams.scale[0]) * scale, 1 << 12, bias) for scale in weight_scales[:4]]
     return Single(attrs, (x, *operands), output, seed=draw(seeds))
 
 
