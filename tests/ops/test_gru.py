@@ -16,8 +16,8 @@ from tests.ops.refusals import broken, sentences
 from tinyptq.emit.tflite import write_tflite_model
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array, QParams, Shape
-from tinyptq.ops import gru
-from tinyptq.ops.base import Operand
+from tinyptq.ops import gru, recurrent16
+from tinyptq.ops.base import Op, Operand
 from tinyptq.ops.gru import Gru
 from tinyptq.program import Layer, Program, Value
 
@@ -63,24 +63,23 @@ STATEFUL = (
 )
 
 
-def program_of(lowered: Lowered) -> Program:
+def program_of(op: Op, lowered: Lowered) -> Program:
     operands = (*lowered.operands, lowered.output)
     names = tuple(f"t{i}" for i in range(len(operands)))
     values = {n: Value(n, o.shape, dtype_of(o), o.qparams, o.data) for n, o in zip(names, operands, strict=True)}
-    layer = Layer("memory", "gru", names[:1], names[-1:], names[1:-1], lowered.params, "operator 0")
-    return Program("gru", "", values, (layer,), names[:1], names[-1:])
+    layer = Layer("memory", op.name, names[:1], names[-1:], names[1:-1], lowered.params, "operator 0")
+    return Program(op.name, "", values, (layer,), names[:1], names[-1:])
 
 
 def dtype_of(operand: Operand) -> np.dtype[np.int8]:
     return operand.dtype if operand.data is None else operand.data.dtype
 
 
-def int_law(case: Case) -> None:
+def exported_law(op: Op, case: Case) -> None:
     """run_int = tflite-micro on the operators that the exported file has."""
-    lowered = lower_case(OP, case)
-    assert_same_bytes(
-        run_tflm(write_tflite_model(program_of(lowered)), lowered), gru.run_int(lowered.params, *lowered.inputs), case
-    )
+    lowered = lower_case(op, case)
+    found = op.run_int(lowered.params, *lowered.inputs)
+    assert_same_bytes(run_tflm(write_tflite_model(program_of(op, lowered)), lowered), found, case)
 
 
 def equations(case: Case, x: Array) -> Array:
@@ -126,7 +125,7 @@ def test_float_equals_the_equations(case: Case) -> None:
 
 @parametrize((*CASES, *STATEFUL))
 def test_integers_equal_tflm(case: Case) -> None:
-    int_law(case)
+    exported_law(OP, case)
 
 
 @settings(deadline=None, max_examples=15)
@@ -145,7 +144,7 @@ def test_drawn_grus_equal_tflm(
 ) -> None:
     result = per_tensor(max(scale, 1e-4) / 2, -zero_point)
     forced: dict[int | str, QParams] = {0: per_tensor(scale, zero_point), "output": result}
-    int_law(case("drawn", steps, depth, units, "drawn", Gru(reset_after, power=power), size, forced))
+    exported_law(OP, case("drawn", steps, depth, units, "drawn", Gru(reset_after, power=power), size, forced))
 
 
 @parametrize([replace(c, count=40) for c in CASES if c.id in ("after", "before", "wide", "zero-points")])
@@ -193,4 +192,4 @@ def test_refusals() -> None:
 
 def test_accumulators_beyond_32_bits_are_refused() -> None:
     with pytest.raises(TinyptqError, match="32-bit accumulator"):
-        gru.prove_accumulators(np.full((3, 1, 520), 127, np.int8), np.zeros((3, 1), np.int64), 1 << 15)
+        recurrent16.prove_accumulators(np.full((3, 1, 520), 127, np.int8), np.zeros((3, 1), np.int64), 1 << 15)

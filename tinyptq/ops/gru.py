@@ -7,25 +7,33 @@ holds them one by one. A layer that is not stateful starts every run from zeros.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tinyptq.errors import TinyptqError
-from tinyptq.fixedpoint import quantize_multiplier, quantize_multipliers
+from tinyptq.fixedpoint import quantize_multiplier
 from tinyptq.graph import Array, Graph, Node, QParams, Shape
-from tinyptq.ops import gru_arithmetic
+from tinyptq.ops import gru_arithmetic, recurrent16
 from tinyptq.ops.base import FREE, Op, Operand, State, TfliteCode, TfliteOperator, elements
-from tinyptq.ops.gru_arithmetic import HIDDEN_POWER, INPUT_BITS, ONE, GruInt8
+from tinyptq.ops.gru_arithmetic import GruInt8
 from tinyptq.ops.gru_export import write_steps
-from tinyptq.ops.recurrent import float_gates, require_reducing, round_bias, round_weights, sigmoid
+from tinyptq.ops.recurrent import float_gates, require_reducing, sigmoid
+from tinyptq.ops.recurrent16 import (
+    HIDDEN_POWER,
+    HIDDEN_STEP,
+    INPUT_BITS,
+    ONE,
+    POWERS,
+    input_step,
+    multipliers,
+    power_of,
+    prove_accumulators,
+    stacked,
+)
 from tinyptq.program import Work
 
 GATES = 3
-POWERS = range(-12, -4)  # of the gates' scale: from ±8 to ±1024
-LARGEST_SHIFT = 7  # of a 64-bit accumulator's rescaling, in TFLite
 
 
 @dataclass(frozen=True)
@@ -83,9 +91,7 @@ def scan(attrs: Gru, x: Array, constants: Sequence[Array]) -> tuple[Array, float
 def calibrate(attrs: Gru, x: Array, *constants: Array) -> Gru:
     """The finest power of two that holds every summand of a gate seen, in this batch and in those before."""
     _, largest = sequences(attrs, x, constants)
-    power = math.ceil(math.log2(max(largest, 1.0) / 32767))
-    known = POWERS[0] if attrs.power is None else attrs.power
-    return replace(attrs, power=min(max(power, known), POWERS[-1]))
+    return replace(attrs, power=power_of(largest, attrs.power))
 
 
 def fitting_weights(graph: Graph, node: Node) -> bool:
@@ -104,38 +110,19 @@ def constant_weights(graph: Graph, node: Node) -> bool:
 def round_constants(
     attrs: Gru, x: QParams, output: QParams, constants: Sequence[Array]
 ) -> tuple[tuple[Array, QParams], ...]:
-    """Weights: symmetric int8, one scale per gate; biases: as int64 as TFLite's 16x8 matrix products have them, in
-    units of the 16-bit input, respectively the hidden state, times the weights' scale.
-    """
-    step = np.float32(2.0**-INPUT_BITS) * x.scale
+    """Weights: symmetric int8, one scale per gate; biases: int64."""
     weights, recurrent, bias, added = (constants[i * GATES : (i + 1) * GATES] for i in range(4))
-    hidden = np.array([2.0**HIDDEN_POWER], np.float32)
-    groups = ((weights, bias, step), (recurrent, added, hidden))
-    rounded = [[round_weights(w, largest(b, s)) for w, b in zip(ws, bs, strict=True)] for ws, bs, s in groups]
-    biases = [
-        wide(round_bias(b, s * w[1].scale))
-        for (_, bs, s), ws in zip(groups, rounded, strict=True)
-        for b, w in zip(bs, ws, strict=True)
-    ]
-    return (*rounded[0], *rounded[1], *biases)
-
-
-def largest(bias: Array, step: Array) -> float:
-    return float(np.abs(bias).max(initial=0.0)) / float(step[0])
-
-
-def wide(rounded: tuple[Array, QParams]) -> tuple[Array, QParams]:
-    return rounded[0].astype(np.int64), rounded[1]
+    first, first_bias = recurrent16.round_gates(weights, bias, input_step(x))
+    second, second_bias = recurrent16.round_gates(recurrent, added, HIDDEN_STEP)
+    return (*first, *second, *first_bias, *second_bias)
 
 
 def lower(attrs: Gru, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> GruInt8:
     x, output = inputs[0].qparams, outputs[0].qparams
     power = POWERS[0] if attrs.power is None else attrs.power
     weights, recurrent, bias, added = (stacked(inputs[first : first + GATES]) for first in (1, 4, 7, 10))
-    step = np.float32(2.0**-INPUT_BITS) * x.scale
-    input_multiplier, input_shift = multipliers(step, inputs[1:4], power)
-    hidden = np.array([2.0**HIDDEN_POWER], np.float32)
-    recurrent_multiplier, recurrent_shift = multipliers(hidden, inputs[4:7], power)
+    input_multiplier, input_shift = multipliers(input_step(x), inputs[1:4], power)
+    recurrent_multiplier, recurrent_shift = multipliers(HIDDEN_STEP, inputs[4:7], power)
     prove_accumulators(weights, bias, 255 << INPUT_BITS)
     prove_accumulators(recurrent, added, ONE)
     return GruInt8(
@@ -157,33 +144,6 @@ def lower(attrs: Gru, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...])
         recurrent_shift=recurrent_shift,
         output=require_reducing(quantize_multiplier(2.0**HIDDEN_POWER / float(output.scale[0])), output),
     )
-
-
-def stacked(operands: tuple[Operand, ...]) -> Array:
-    return np.stack([operand.data for operand in operands if operand.data is not None])
-
-
-def multipliers(step: Array, weights: tuple[Operand, ...], power: int) -> tuple[Array, Array]:
-    """(int16 multipliers, int8 shifts) of s_x · s_w / 2^power per gate, product in float32.
-
-    Source: TFLite GetQuantizedConvolutionMultipler, and the 16 bits a 64-bit accumulator is multiplied with.
-    """
-    products = np.concatenate([step * weight.qparams.scale for weight in weights]).astype(np.float64)
-    wide, shift = quantize_multipliers(products / 2.0**power)
-    if shift.max(initial=0) > LARGEST_SHIFT:
-        raise TinyptqError("scale-out-of-range", "the weights of a gate are too large", hint="scale the inputs down")
-    return np.minimum((wide.astype(np.int64) + (1 << 15)) >> 16, 0x7FFF).astype(np.int16), shift
-
-
-def prove_accumulators(weights: Array, bias: Array, peak: int) -> None:
-    """Refuse weights [gates, units, n] with which Σ x·w + bias, |x| <= peak, can leave 32 bits."""
-    reach = int((np.abs(weights.astype(np.int64)).sum(axis=2) * peak + np.abs(bias)).max(initial=0))
-    if reach >= 2**31:
-        raise TinyptqError(
-            "accumulator-overflow",
-            f"a gate can reach {reach:.3g}, beyond a 32-bit accumulator",
-            hint="fewer units, or an input of fewer features",
-        )
 
 
 def run_int(params: GruInt8, x: Array) -> Array:

@@ -23,15 +23,12 @@ import numpy as np
 from tinyptq.fixedpoint import multiply_by_quantized_multiplier
 from tinyptq.graph import Array, QParams, Shape
 from tinyptq.ops import sigmoid_int16
-from tinyptq.ops.requantize import exact_matmul, fold_zero_point
-from tinyptq.ops.sigmoid_int16 import INT16_MAX, INT16_MIN, sigmoid, tanh
+from tinyptq.ops.recurrent16 import ONE, clamp16, folded_bias, remembered, seen, to_output
+from tinyptq.ops.sigmoid_int16 import sigmoid, tanh
 
 GATES = ("update", "reset", "candidate")
 UPDATE, RESET, CANDIDATE = range(3)
-HIDDEN_POWER = -15  # of the scale of hidden state and gates
-INPUT_BITS = 7  # the int8 input times 2^7 is the int16 input of the matrix products
 HALF = (1 << 30, -14)  # multiplier and shift of a product of two numbers of scale 2^-15
-ONE = 1 << 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +76,7 @@ class GruInt8:
     @property
     def input_bias(self) -> Array:
         """int32 [3, units]: the input's zero point folded in."""
-        gates = zip(self.bias, self.weights, strict=True)
-        return np.stack([fold_zero_point(b, w, 0, self.input_zero_point << INPUT_BITS) for b, w in gates])
+        return folded_bias(self.bias, self.weights, self.input_zero_point)
 
     @property
     def hidden_bytes(self) -> int:
@@ -104,58 +100,26 @@ def initial_state(params: GruInt8, count: int) -> Array:
 
 def run_sequences(params: GruInt8, x: Array, hidden: Array) -> tuple[Array, Array]:
     """n sequences: x int8 [n, steps, depth], hidden int16 [n, units] -> (int8 [n, steps, units], hidden behind it)."""
-    seen = input_gates(params, x)
+    gates = seen(params, x)
     outputs = []
     for t in range(x.shape[1]):
-        hidden = step(params, seen[:, t], hidden)
+        hidden = step(params, gates[:, t], hidden)
         outputs.append(hidden)
-    y = multiply_by_quantized_multiplier(np.stack(outputs, axis=1).astype(np.int64), *params.output)
-    return np.clip(y + params.output_zero_point, -128, 127).astype(np.int8), hidden
+    return to_output(np.stack(outputs, axis=1), params.output, params.output_zero_point), hidden
 
 
-def input_gates(params: GruInt8, x: Array) -> Array:
-    """What the input adds to every gate at every step: int64 [n, steps, 3, units] in int16 range."""
-    flat = params.weights.reshape(-1, params.depth)
-    product = exact_matmul(x.reshape(-1, params.depth), flat.T, peak=128).reshape(*x.shape[:2], 3, params.units)
-    accumulator = (product.astype(np.int64) << INPUT_BITS) + params.input_bias
-    return rescale64(accumulator, params.input_multiplier[:, None], params.input_shift[:, None])
-
-
-def recurrent_gates(params: GruInt8, hidden: Array, first: int, end: int) -> Array:
-    """What the hidden state [n, units] adds to the gates [first, end): int64 [n, end − first, units] in int16 range."""
-    flat = params.recurrent[first:end].reshape(-1, params.units)
-    product = exact_matmul(hidden, flat.T, peak=ONE).reshape(len(hidden), end - first, params.units)
-    accumulator = product.astype(np.int64) + params.recurrent_bias[first:end]
-    multiplier, shift = params.recurrent_multiplier[first:end], params.recurrent_shift[first:end]
-    return rescale64(accumulator, multiplier[:, None], shift[:, None])
-
-
-def step(params: GruInt8, seen: Array, hidden: Array) -> Array:
-    """One time step of n sequences: seen [n, 3, units] -> hidden state int16 [n, units]."""
-    both = clamp16(seen[:, :CANDIDATE] + recurrent_gates(params, hidden, UPDATE, CANDIDATE))
+def step(params: GruInt8, inputs: Array, hidden: Array) -> Array:
+    """One time step of n sequences; inputs: what `seen` gave for it, [n, 3, units] -> hidden state int16 [n, units]."""
+    both = clamp16(inputs[:, :CANDIDATE] + remembered(params, hidden, UPDATE, CANDIDATE))
     z, r = (sigmoid(both[:, gate], params.power) for gate in (UPDATE, RESET))
     if params.reset_after:
-        remembered = half(r, recurrent_gates(params, hidden, CANDIDATE, 3)[:, 0])
+        inner = half(r, remembered(params, hidden, CANDIDATE, 3)[:, 0])
     else:
-        remembered = recurrent_gates(params, half(r, hidden), CANDIDATE, 3)[:, 0]
-    n = tanh(clamp16(seen[:, CANDIDATE] + remembered), params.power)
+        inner = remembered(params, half(r, hidden), CANDIDATE, 3)[:, 0]
+    n = tanh(clamp16(inputs[:, CANDIDATE] + inner), params.power)
     return clamp16(half(z, hidden) + half(clamp16(ONE - z), n)).astype(np.int16)
 
 
 def half(a: Array, b: Array) -> Array:
     """a · b / 2^15 with gemmlowp's two roundings."""
     return clamp16(multiply_by_quantized_multiplier(a.astype(np.int64) * b, *HALF))
-
-
-def rescale64(accumulator: Array, multiplier: Array, shift: Array) -> Array:
-    """accumulator · multiplier · 2^(shift − 15), ties up, in int16 range: one rounding, a multiplier of 16 bits.
-
-    Source: TFLite MultiplyByQuantizedMultiplier of a 64-bit accumulator.
-    """
-    total = 15 - shift.astype(np.int64)
-    return clamp16((accumulator * multiplier.astype(np.int64) + (np.int64(1) << (total - 1))) >> total)
-
-
-def clamp16(x: Array) -> Array:
-    limited: Array = np.clip(x, INT16_MIN, INT16_MAX)
-    return limited
