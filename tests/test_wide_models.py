@@ -11,6 +11,7 @@ from tests.c_model import run_c_model
 from tests.wide_models import wide_network, wide_sequence
 from tinyptq import pipeline, tflm, verbs
 from tinyptq.frontend.tflite import load_tflite
+from tinyptq.kernels import candidates
 from tinyptq.lower import lower
 from tinyptq.passes import normalize
 from tinyptq.program import Program
@@ -53,6 +54,12 @@ def test_the_models_say_something(model: str) -> None:
 def test_sums_of_both_widths_are_there() -> None:
     widths = [getattr(layer.params, "accumulator", None) for layer in imported("network").layers]
     assert (widths.count("int32"), widths.count("int64")) == (5, 1)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_tuned_kernels_leave_int16_alone(model: str) -> None:
+    for layer in imported(model).layers:
+        assert {kernel.isa for kernel in candidates(layer, ["arm_mve", "arm_dsp", "portable"])} == {"portable"}
 
 
 @pytest.mark.parametrize("model", MODELS)
