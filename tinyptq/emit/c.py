@@ -64,7 +64,7 @@ def emit_c(program: Program, plan: Plan, board: Board) -> dict[str, str]:
     context: dict[str, Any] = {
         "name": program.name,
         "guard": program.name.upper(),
-        "title": f"{len(program.layers)} layers, int8 inference in integers only",
+        "title": f"{len(program.layers)} layers, inference in integers only",
         "version": VERSION,
         "runtime_version": RUNTIME_VERSION,
         "digest": program.digest,
