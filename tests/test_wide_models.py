@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.c_model import run_c_model
-from tests.wide_models import wide_network, wide_sequence
+from tests.wide_models import wide_elements, wide_network, wide_sequence
 from tinyptq import pipeline, tflm, verbs
 from tinyptq.frontend.tflite import load_tflite
 from tinyptq.kernels import candidates
@@ -21,8 +21,8 @@ from tinyptq.simulate import simulate
 from tinyptq.verify import checkpoints, compare
 
 BOARDS = ("cortex-m55", "cortex-m4", "cortex-m0", "riscv32")
-MODELS = {"network": wide_network(), "sequence": wide_sequence()}
-LAYERS = {"network": 8, "sequence": 3}
+MODELS = {"network": wide_network(), "sequence": wide_sequence(), "elements": wide_elements()}
+LAYERS = {"network": 8, "sequence": 3, "elements": 18}
 
 
 def imported(model: str) -> Program:

@@ -107,3 +107,40 @@ def wide_sequence() -> bytes:
     result = weighted(draft, "FULLY_CONNECTED", scores, "result", (1, 6, 4), matrix, None, KeepNumDims=True)
     draft.outputs.append(result)
     return parts_bytes([Part(draft.tensors, draft.wiring, draft.inputs, draft.outputs)])
+
+
+def wide_elements() -> bytes:
+    """Layers without weights, all of which tflite-micro has in int16: gates, arithmetic, pools, a softmax of roots."""
+    draft, fine = Draft(INT16, None), 2.0**-15
+    image, small = (1, 8, 6, 4), (1, 4, 3, 4)
+
+    def layer(builtin: str, sources: list[int], shape: Shape, scale: float, *options: str, **fields: Any) -> int:
+        result = draft.tensor(f"{builtin.lower()}", shape, qparams=QParams.per_tensor(scale))
+        draft.emit(builtin, sources, [result], *options, **fields)
+        return result
+
+    def constant(name: str, values: list[int], scale: float) -> int:
+        return draft.tensor(name, (len(values),), np.array(values, np.int16), qparams=QParams.per_tensor(scale))
+
+    x = draft.input("image", image, qparams=QParams.per_tensor(2.0**-13))
+    bent = layer("LEAKY_RELU", [x], image, 2.0**-13, "LeakyReluOptions", Alpha=0.25)
+    gate = layer("LOGISTIC", [x], image, fine)
+    y = layer("TANH", [bent], image, fine)
+    y = layer("MUL", [gate, y], image, fine, "MulOptions")
+    y = layer("ADD", [y, x], image, 5 * fine, "AddOptions", PotScaleInt16=False)
+    y = layer("SUB", [y, constant("shift", [9000, -300, 0, 77], 2.0**-14)], image, 6 * fine, "SubOptions")
+    y = layer("ABS", [y], image, 6 * fine)
+    y = layer("MINIMUM", [y, constant("most", [25000], 6 * fine)], image, 6 * fine, "MaximumMinimumOptions")
+    y = layer("MAXIMUM", [y, constant("least", [40, 0, 300, -5], 6 * fine)], image, 6 * fine, "MaximumMinimumOptions")
+    y = layer("SQUARED_DIFFERENCE", [y, gate], image, 20 * fine, "SquaredDifferenceOptions")
+    y = layer("RELU6", [y], image, 20 * fine)
+    window = {"FilterHeight": 2, "FilterWidth": 2, "StrideH": 2, "StrideW": 2, "Padding": SAME}
+    pools = [layer(f"{kind}_POOL_2D", [y], small, 20 * fine, "Pool2DOptions", **window) for kind in ("MAX", "AVERAGE")]
+    y = layer("CONCATENATION", pools, (1, 4, 3, 8), 20 * fine, "ConcatenationOptions", Axis=3)
+    borders = draft.tensor("borders", (4, 2), np.array([[0, 0], [1, 1], [0, 2], [0, 0]], np.int32))
+    y = layer("PAD", [y, borders], (1, 6, 5, 8), 20 * fine, "PadOptions")
+    axes = draft.tensor("axes", (2,), np.array([1, 2], np.int32))
+    y = layer("MEAN", [y, axes], (1, 8), 5 * fine, "ReducerOptions", KeepDims=False)
+    y = layer("RSQRT", [y], (1, 8), 2 * fine)
+    draft.outputs.append(layer("SOFTMAX", [y], (1, 8), fine, "SoftmaxOptions", Beta=1.0))
+    return parts_bytes([Part(draft.tensors, draft.wiring, draft.inputs, draft.outputs)])
