@@ -1,4 +1,4 @@
-"""What every kernel for the DSP extension must show, over a program of many unconnected layers."""
+"""What every kernel must show, over a program of many unconnected layers; for the DSP extension unless told."""
 
 from __future__ import annotations
 
@@ -22,14 +22,20 @@ BOARD, EDGE_BOARD = "cortex-m4", "cortex-m33"
 
 
 def check_every_byte(
-    program: Program, way: str, folder: Path, name: str = BOARD, prefix: str | None = None, kernel: str | None = None
+    program: Program,
+    way: str,
+    folder: Path,
+    name: str = BOARD,
+    prefix: str | None = None,
+    kernel: str | None = None,
+    isa: str = "arm_dsp",
 ) -> None:
     """Every layer's output in the emulator equals run_int, computed whole or in growing blocks of rows."""
     board = load_board(name)
     board = board if prefix is None else replace(board, prefix=prefix)
     memory = planned(program, board, kernel)
     memory = memory if way == "whole" else in_row_blocks(program, memory)
-    assert {kernel.isa for kernel in memory.kernels} == {"arm_dsp"}
+    assert {kernel.isa for kernel in memory.kernels} == {isa}
     images = build(program, memory, board, folder)
     inputs, expected = inputs_and_expected(program, 5)
     bytes_out = joined(program, program.outputs, expected).shape[1]
@@ -40,9 +46,9 @@ def check_every_byte(
         np.testing.assert_array_equal(got, want, layer.name)
 
 
-def check_nothing_outside(program: Program, folder: Path, kernel: str | None = None) -> None:
+def check_nothing_outside(program: Program, folder: Path, kernel: str | None = None, isa: str = "arm_dsp") -> None:
     """Each layer's input and output lie at the edges of memory in turn: a touch beyond is a fault. One input each."""
-    board = load_board(EDGE_BOARD)
+    board = replace(load_board(EDGE_BOARD), isa=(isa, "portable"))
     glue = edge_glue(len(program.layers), *EDGES[EDGE_BOARD])
     images = build(program, planned(program, board, kernel), board, folder, glue=glue)
     inputs, expected = inputs_and_expected(program, 3)
@@ -51,9 +57,9 @@ def check_nothing_outside(program: Program, folder: Path, kernel: str | None = N
     np.testing.assert_array_equal(result.outputs, want)
 
 
-def check_instructions(program: Program, limit: int, folder: Path) -> None:
+def check_instructions(program: Program, limit: int, folder: Path, name: str = BOARD) -> None:
     """The only layer needs no more instructions than this, and its kernel's cost is near the count."""
-    board, memory = load_board(BOARD), planned(program, load_board(BOARD))
+    board, memory = load_board(name), planned(program, load_board(name))
     images = build(program, memory, board, folder)
     inputs, expected = inputs_and_expected(program, 1)
     counts = profile_firmware(board, images.elf, images.trace_elf, inputs, expected[0].shape[1], 1)
@@ -62,19 +68,20 @@ def check_instructions(program: Program, limit: int, folder: Path) -> None:
     assert abs(predicted - counts.layers[0]) <= 0.05 * counts.layers[0], (predicted, counts.layers[0])
 
 
-def check_no_warning(program: Program, compiler: str, level: str, folder: Path) -> None:
+def check_no_warning(program: Program, compiler: str, level: str, folder: Path, name: str = BOARD) -> None:
     """The project's warnings are errors."""
     found = shutil.which(compiler) or (shutil.which("clang-19") if compiler == "clang" else None)
     if found is None:
         pytest.skip(f"{compiler} is not installed")
-    board = load_board(BOARD)
+    board = load_board(name)
     for path, text in emit_c(program, planned(program, board), board).items():
         (folder / path).write_text(text)
     (folder / "string.h").write_text(
         "#include <stddef.h>\nvoid *memcpy(void *, const void *, size_t);\nvoid *memset(void *, int, size_t);\n"
     )
     flags = [flag for flag in board.cflags if not flag.startswith("-O")]
-    target = ["--target=arm-none-eabi"] if "clang" in compiler else []
+    triple = "arm-none-eabi" if board.prefix.startswith("arm") else "riscv32-unknown-elf"
+    target = [f"--target={triple}"] if "clang" in compiler else []
     command = [found, *target, *flags, level, "-std=c99", "-ffreestanding", "-I.", *WARNINGS, "-c", f"{program.name}.c"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[:2000]

@@ -192,6 +192,8 @@ def numpy_arithmetic(module: Any) -> Arithmetic:
 
 # tq_math.h on the host.
 
+NARROW = ("-O2", "-D__ARM_ARCH_6M__")  # as for a core that multiplies 32 by 32 bits to 32
+
 SOURCE = """
 #include "tq_math.h"
 void high_mul(const int32_t *a, const int32_t *b, int32_t *y, int32_t count);

@@ -31,8 +31,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
 
 
 @pytest.fixture(scope="module")
-def implementations(library: ctypes.CDLL) -> tuple[laws.Arithmetic, ...]:
-    return NUMPY, laws.c_arithmetic(library)
+def implementations(library: ctypes.CDLL, tmp_path_factory: pytest.TempPathFactory) -> tuple[laws.Arithmetic, ...]:
+    narrow = laws.compile_math(HEADER.read_text(), tmp_path_factory.mktemp("narrow"), flags=laws.NARROW)
+    return NUMPY, laws.c_arithmetic(library), laws.c_arithmetic(narrow)
 
 
 def test_on_paper() -> None:

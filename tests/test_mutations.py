@@ -56,6 +56,13 @@ C_MUTANTS = (
     ("64 bits: ties down", "((int64_t)1 << (right - 1))", "(((int64_t)1 << (right - 1)) - 1)"),
     ("single rounding", "tq_rounding_divide_by_power_of_two(high, right)", "high >> right"),
 )
+NARROW_MUTANTS = (
+    ("nudge one less", "+ 0x4000u", "+ 0x3fffu"),
+    ("nudge one more", "+ 0x4000u", "+ 0x4001u"),
+    ("no saturation", "((a == INT32_MIN) && (b == INT32_MIN)) ? INT32_MAX : ", ""),
+    ("a carry lost", "+ (int32_t)(low >> 16)", ""),
+    ("the other carry lost", "+ (cross & 0xffff)", ""),
+)
 
 
 def mutate(text: str, old: str, new: str) -> str:
@@ -86,6 +93,15 @@ def test_the_unaltered_header_obeys(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("old", "new"), [m[1:] for m in C_MUTANTS], ids=[m[0] for m in C_MUTANTS])
 def test_altered_c_is_caught(tmp_path: Path, old: str, new: str) -> None:
-    altered = laws.compile_math(mutate(HEADER.read_text(), old, new), tmp_path, flags=("-O2", "-Wno-error"))
+    catch(tmp_path, old, new, ("-O2",))
+
+
+@pytest.mark.parametrize(("old", "new"), [m[1:] for m in NARROW_MUTANTS], ids=[m[0] for m in NARROW_MUTANTS])
+def test_altered_c_of_narrow_cores_is_caught(tmp_path: Path, old: str, new: str) -> None:
+    catch(tmp_path, old, new, laws.NARROW)
+
+
+def catch(folder: Path, old: str, new: str, flags: tuple[str, ...]) -> None:
+    altered = laws.compile_math(mutate(HEADER.read_text(), old, new), folder, flags=(*flags, "-Wno-error"))
     with pytest.raises(AssertionError):
         laws.check_arithmetic(laws.c_arithmetic(altered))

@@ -31,11 +31,30 @@ static inline int32_t tq_shift_left(int32_t x, int32_t n)
 /* a * b * 2 / 2^32, ties towards plus infinity; saturates only when both are INT32_MIN.
  * Source: gemmlowp SaturatingRoundingDoublingHighMul.
  */
+#if defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__)
+/* These cores multiply 32 by 32 bits to 32: a 64-bit product would be a call. Here it is made of 16-bit halves. */
+static inline int32_t tq_saturating_rounding_doubling_high_mul(int32_t a, int32_t b)
+{
+    const int32_t a_low = a & 0xffff;
+    const int32_t a_high = a >> 16;
+    const int32_t b_low = b & 0xffff;
+    const int32_t b_high = b >> 16;
+    const uint32_t low = (uint32_t)a_low * (uint32_t)b_low;
+    const int32_t cross = a_high * b_low + (int32_t)(low >> 16);
+    const int32_t other = a_low * b_high + (cross & 0xffff);
+    const int32_t high = a_high * b_high + (cross >> 16) + (other >> 16);
+    /* The product is high * 2^32 + middle * 2^16 + 16 bits that cannot matter; half a unit of the result is 2^30. */
+    const uint32_t middle = ((uint32_t)other & 0xffffu) + 0x4000u;
+    const uint32_t rounded = ((uint32_t)high << 1) + (middle >> 15);
+    return ((a == INT32_MIN) && (b == INT32_MIN)) ? INT32_MAX : (int32_t)rounded;
+}
+#else
 static inline int32_t tq_saturating_rounding_doubling_high_mul(int32_t a, int32_t b)
 {
     const int64_t rounded = ((int64_t)a * b + ((int64_t)1 << 30)) >> 31;
     return (rounded > INT32_MAX) ? INT32_MAX : (int32_t)rounded;
 }
+#endif
 
 /* x / 2^n, ties away from zero, 0 <= n <= 31. Source: gemmlowp RoundingDivideByPOT. */
 static inline int32_t tq_rounding_divide_by_power_of_two(int32_t x, int32_t n)

@@ -13,6 +13,10 @@ from tinyptq.kernels import (
     arm_mve,
     arm_mve_conv,
     arm_mve_depthwise,
+    scalar_affine,
+    thumb1,
+    thumb1_conv,
+    thumb1_depthwise,
 )
 from tinyptq.kernels.base import Kernel
 from tinyptq.kernels.portable import portable_kernel
@@ -28,6 +32,10 @@ KERNELS: tuple[Kernel, ...] = (
     *arm_dsp_vector.KERNELS,
     *arm_dsp_conv.KERNELS,
     *arm_dsp_depthwise.KERNELS,
+    *thumb1.KERNELS,
+    *thumb1_conv.KERNELS,
+    *thumb1_depthwise.KERNELS,
+    *scalar_affine.KERNELS,
     *(portable_kernel(op) for op in OPS),
 )
 

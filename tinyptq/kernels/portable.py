@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tinyptq.kernels.base import Cost, Kernel
-from tinyptq.ops.base import Op
+from tinyptq.ops.base import Op, elements
 
-INSTRUCTIONS_PER_MAC = 6
+INSTRUCTIONS_PER_MAC = 7
 INSTRUCTIONS_PER_BYTE = 12
+INSTRUCTIONS_PER_OUTPUT = 75  # of an operator with weights: its requantization
 CODE_BYTES = 400
 
 
@@ -17,10 +18,10 @@ def portable_kernel(op: Op) -> Kernel:
 
     def cost(params: Any) -> Cost:
         work = op.work(params)
-        return Cost(
-            instructions=INSTRUCTIONS_PER_MAC * work.macs + INSTRUCTIONS_PER_BYTE * work.activation_bytes,
-            code_bytes=CODE_BYTES,
-        )
+        others = INSTRUCTIONS_PER_BYTE * work.activation_bytes
+        if op.weight_axis is not None:
+            others = INSTRUCTIONS_PER_OUTPUT * elements(params.output_shape)
+        return Cost(instructions=INSTRUCTIONS_PER_MAC * work.macs + others, code_bytes=CODE_BYTES)
 
     return Kernel(
         op=op.name,
