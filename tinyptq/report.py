@@ -144,7 +144,7 @@ def inspection_text(found: Inspection) -> str:
 
 BOARD_HEADERS = ("board", "what", "kernels", "flash", "RAM", "runs in")
 STATEFUL = (HANDLE, READ, ASSIGN, ONCE)
-OP_HEADERS = ("operator", "what", "reads (TFLite)", "conditions")
+OP_HEADERS = ("operator", "what", "reads (TFLite)", "activations", "conditions")
 
 
 def board_row(board: Board) -> Row:
@@ -171,12 +171,13 @@ def board_json(board: Board) -> dict[str, Any]:
 
 
 def op_row(op: Op) -> Row:
-    return (op.name, op.summary, ", ".join(op.builtins), "; ".join(conditions(op)) or None)
+    integers = ", ".join((*op.dtypes, *(dtype for dtype in op.index_dtypes if dtype not in op.dtypes)))
+    return (op.name, op.summary, ", ".join(op.builtins), integers, "; ".join(conditions(op)) or None)
 
 
 def ops_text(ops: Sequence[Op]) -> str:
     """A table, then the conditions: they are sentences and do not fit into columns; last what is no operator here."""
-    table = text_table(OP_HEADERS[:3], [op_row(op)[:3] for op in ops])
+    table = text_table(OP_HEADERS[:4], [op_row(op)[:4] for op in ops])
     lines = [f"  {op.name}: {condition}" for op in ops for condition in conditions(op)]
     return "\n".join([table, "", "conditions", *lines, "", f"{', '.join(STATEFUL)} become the model's state"])
 
