@@ -126,6 +126,14 @@ def test_depthwise_channels_are_input_channel_times_multiplier_plus_index(tmp_pa
     assert found.ravel().tolist() == [0, 1, 10, 11, 20, 21]
 
 
+def test_normalization_by_one_number(tmp_path: Path) -> None:
+    """axis=None is stored as an empty list: (5 − 1) / √4 = 2"""
+    weights = [np.float32(1), np.float32(4), np.int64(9)]
+    path = small_model(tmp_path, "Normalization", {"name": "n", "axis": []}, [2, 2], weights)
+    (found,) = evaluate(load_keras(path), np.full((1, 2, 2), 5, np.float32))
+    assert found.ravel().tolist() == [2, 2, 2, 2]
+
+
 def test_batch_normalization_by_hand(tmp_path: Path) -> None:
     """γ (x − μ) / √(σ² + ε) + β = 2 (5 − 1) / √(3 + 1) − 3 = 1"""
     weights = [np.array([value], np.float32) for value in (2, -3, 1, 3)]

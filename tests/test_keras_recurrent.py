@@ -110,7 +110,7 @@ def wrapper(class_name: str, inside: str, **options: object) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("class_name", "config", "reason"),
     [
-        ("Bidirectional", wrapper("Bidirectional", "Dense"), "wraps Dense, only LSTM or GRU works"),
+        ("Bidirectional", wrapper("Bidirectional", "Dense"), "wraps Dense, only LSTM or GRU or SimpleRNN works"),
         ("Bidirectional", wrapper("Bidirectional", "LSTM", merge_mode="max"), "merge_mode='max', only 'concat' or"),
         ("RNN", wrapper("RNN", "StackedRNNCells"), "wraps StackedRNNCells"),
         ("RNN", {"name": "outside", "cell": 3}, "wraps nothing"),

@@ -15,6 +15,7 @@ from tinyptq.ops.exp import Exp
 from tinyptq.ops.gelu import Gelu
 from tinyptq.ops.hard_swish import HardSwish
 from tinyptq.ops.leaky_relu import LeakyRelu
+from tinyptq.ops.log_softmax import LogSoftmax
 from tinyptq.ops.logistic import Logistic
 from tinyptq.ops.prelu import Prelu
 from tinyptq.ops.relu import Relu
@@ -25,6 +26,7 @@ from tinyptq.ops.tanh import Tanh
 CLAMPS = {"linear": NONE, "relu": RELU, "relu6": RELU6}
 FUNCTIONS: Mapping[str, tuple[str, Any]] = {
     "softmax": ("softmax", Softmax(1.0)),
+    "log_softmax": ("log_softmax", LogSoftmax()),
     "sigmoid": ("logistic", Logistic()),
     "tanh": ("tanh", Tanh()),
     "elu": ("elu", Elu()),

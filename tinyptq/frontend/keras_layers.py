@@ -10,23 +10,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from tinyptq.frontend import keras_activations as activations
 from tinyptq.frontend import keras_moves as moves
+from tinyptq.frontend import keras_normalizations as normal
 from tinyptq.frontend import keras_recurrent as recurrent
 from tinyptq.frontend import keras_shapes as shapes
 from tinyptq.frontend import keras_time as times
 from tinyptq.frontend.keras_activations import activated, activation_name
 from tinyptq.frontend.keras_builder import Call, Value
-from tinyptq.frontend.keras_config import bad_config, entry, integers, number
+from tinyptq.frontend.keras_config import bad_config, entry, integers
 from tinyptq.graph import Array, Shape
 from tinyptq.ops.activation import NONE, Clamp
-from tinyptq.ops.add import Add
 from tinyptq.ops.conv_2d import Conv2D
 from tinyptq.ops.depthwise_conv_2d import DepthwiseConv2D
 from tinyptq.ops.fully_connected import FullyConnected
-from tinyptq.ops.mul import Mul
 from tinyptq.ops.softmax import Softmax
 from tinyptq.ops.window import Window
 
@@ -120,77 +117,8 @@ def dense(call: Call) -> Value:
     return Value(activated(call, "fully_connected", attrs, inputs), (*x.shape[:-1], units))
 
 
-def affine(call: Call, scale: Array, shift: Array) -> Value:
-    """x · scale + shift as Mul and Add by constants; a pass folds them into the convolution before them."""
-    if not max(np.abs(scale).max(), np.abs(shift).max()) < np.finfo(np.float32).max:  # NaN fails too
-        raise bad_config("scales or shifts by a number beyond float32")
-    x = call.input
-    scaled = call.emit("mul", Mul(NONE), (x.name, call.constant("scale", scale)), "scaled")
-    return Value(call.emit("add", Add(NONE), (scaled, call.constant("shift", shift))), x.shape)
-
-
-def require_last_axis(call: Call) -> None:
-    axis = call.config.get("axis", -1)
-    axes = axis if isinstance(axis, list) else [axis]
-    if axes not in ([-1], [len(call.input.shape) - 1]):
-        raise bad_config(f"axis={axis!r:.40} on the shape {call.input.shape}, only the last axis works")
-
-
-def batch_normalization(call: Call) -> Value:
-    """γ (x − μ) / √(σ² + ε) + β in double, once."""
-    require_last_axis(call)
-    channels = call.input.shape[-1]
-    roles = ["gamma"] * bool(call.config.get("scale", True)) + ["beta"] * bool(call.config.get("center", True))
-    arrays = call.weights(dict.fromkeys((*roles, "moving_mean", "moving_variance"), (channels,)))
-    double = {role: array.astype(np.float64) for role, array in arrays.items()}
-    variance = double["moving_variance"] + number(call.config, "epsilon", 1e-3)
-    if (variance <= 0).any():
-        raise bad_config("a variance is negative")
-    scale = double.get("gamma", np.ones(channels)) / np.sqrt(variance)
-    return affine(call, scale, double.get("beta", np.zeros(channels)) - double["moving_mean"] * scale)
-
-
-def layer_normalization(call: Call) -> Value:
-    require_last_axis(call)
-    roles = ["gamma"] * bool(call.config.get("scale", True)) + ["beta"] * bool(call.config.get("center", True))
-    arrays = call.weights(dict.fromkeys(roles, (call.input.shape[-1],)))
-    epsilon = number(call.config, "epsilon", 1e-3)
-    return moves.layer_normalization(call, arrays.get("gamma"), arrays.get("beta"), epsilon)
-
-
-def normalization(call: Call) -> Value:
-    """(x − mean) / max(√variance, 1e-7), the numbers adapted (in the weights) or given (in the configuration)."""
-    given = [call.config.get(key) for key in ("mean", "variance")]
-    if given != [None, None]:
-        mean, variance = (flat_numbers(value, call.input.shape[-1]) for value in given)
-    else:
-        axis = call.config.get("axis", -1)
-        if axis is not None:
-            require_last_axis(call)
-        shape = () if axis is None else (call.input.shape[-1],)
-        arrays = call.weights({"mean": shape, "variance": shape, "count": None})
-        mean, variance = (np.atleast_1d(arrays[role]).astype(np.float64) for role in ("mean", "variance"))
-    scale = 1.0 / np.maximum(np.sqrt(np.maximum(variance, 0.0)), 1e-7)
-    return affine(call, scale, -mean * scale)
-
-
-def flat_numbers(value: Any, channels: int) -> Array:
-    """A number, or one per channel with any number of brackets around, as float64 [1] or [channels]."""
-    while isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    items = value if isinstance(value, list) else [value]
-    if len(items) not in (1, channels):
-        raise bad_config(f"gives {len(items)} numbers for {channels} channels")
-    return np.array([number({"value": item}, "value") for item in items])
-
-
-def rescaling(call: Call) -> Value:
-    scale, shift = (np.array([number(call.config, key, default)]) for key, default in (("scale", None), ("offset", 0)))
-    return affine(call, scale, shift)
-
-
 def softmax(call: Call) -> Value:
-    require_last_axis(call)
+    normal.require_last_axis(call)
     return Value(call.emit("softmax", Softmax(1.0), (call.input.name,)), call.input.shape)
 
 
@@ -220,10 +148,12 @@ LAYERS: Mapping[str, Layer] = {
     "SeparableConv2D": Layer(separable, CONV),
     "SeparableConv1D": Layer(separable, {**CONV, **CAUSAL}),
     "Dense": Layer(dense, {"lora_rank": (None,)}),
-    "BatchNormalization": Layer(batch_normalization, {"renorm": (False, None)}),
-    "LayerNormalization": Layer(layer_normalization, {"rms_scaling": (False, None)}),
-    "Normalization": Layer(normalization, {"invert": (False, None)}),
-    "Rescaling": Layer(rescaling),
+    "BatchNormalization": Layer(normal.batch_normalization, {"renorm": (False, None)}),
+    "LayerNormalization": Layer(normal.layer_normalization, {"rms_scaling": (False, None)}),
+    "GroupNormalization": Layer(normal.group_normalization),
+    "UnitNormalization": Layer(normal.unit_normalization),
+    "Normalization": Layer(normal.normalization, {"invert": (False, None)}),
+    "Rescaling": Layer(normal.rescaling),
     "Activation": Layer(activations.activation),
     "ReLU": Layer(activations.relu, NO_THRESHOLD),
     "LeakyReLU": Layer(activations.leaky_relu),
@@ -251,13 +181,12 @@ LAYERS: Mapping[str, Layer] = {
     **{f"AveragePooling{n}D": Layer(shapes.average_pooling, PADDED) for n in (1, 2)},
     **{f"GlobalMaxPooling{n}D": Layer(shapes.global_max_pooling, IMAGE) for n in (1, 2)},
     **{f"GlobalAveragePooling{n}D": Layer(shapes.global_average_pooling, IMAGE) for n in (1, 2)},
-    "LSTM": Layer(recurrent.recurrent, recurrent.LIMITS),
-    "GRU": Layer(recurrent.recurrent, recurrent.LIMITS),
+    **{name: Layer(recurrent.recurrent, recurrent.LIMITS) for name in recurrent.KINDS},
     "RNN": Layer(recurrent.rnn),
     "Bidirectional": Layer(recurrent.bidirectional, {"merge_mode": recurrent.MERGE_MODES}),
     **{name: Layer(shapes.identity) for name in (*IDENTITIES, "ActivityRegularization")},
 }
-RECURRENT = dict.fromkeys(("SimpleRNN", "ConvLSTM1D", "ConvLSTM2D"), "recurrent; use LSTM, GRU or Conv1D")
+RECURRENT = dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D"), "recurrent; use LSTM, GRU or Conv1D")
 ADVICE = {
     **RECURRENT,
     "Masking": "skips time steps that only the running model knows; train without it",
@@ -265,7 +194,7 @@ ADVICE = {
     "TFOpLambda": "a bare TensorFlow operation; use a layer",
 }
 # What a wrapper may hold, by its class.
-SEQUENCES = ("LSTM", "GRU")
+SEQUENCES = tuple(recurrent.KINDS)
 INSIDE = {"TimeDistributed": times.INSIDE, "RNN": SEQUENCES, "Bidirectional": SEQUENCES}
 FLOAT_TYPES = ("float32", "float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
 

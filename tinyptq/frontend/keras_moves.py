@@ -12,13 +12,10 @@ from tinyptq.graph import Array
 from tinyptq.ops.activation import NONE, Clamp
 from tinyptq.ops.add import Add
 from tinyptq.ops.maximum import Maximum
-from tinyptq.ops.mean import Mean
 from tinyptq.ops.minimum import Minimum
 from tinyptq.ops.mul import Mul
 from tinyptq.ops.resize import Resize
-from tinyptq.ops.rsqrt import Rsqrt
 from tinyptq.ops.slice import Slice
-from tinyptq.ops.squared_difference import SquaredDifference
 from tinyptq.ops.sub import Sub
 from tinyptq.ops.transpose import Transpose
 from tinyptq.ops.transpose_conv import TransposeConv, cropping
@@ -122,21 +119,3 @@ def average(call: Call) -> Value:
     total = shapes.folded(call, "add", Add(NONE), "sum")
     share = call.constant("share", np.array([1 / len(call.inputs)]))
     return Value(call.emit("mul", Mul(NONE), (total.name, share)), total.shape)
-
-
-def layer_normalization(call: Call, gamma: Array | None, beta: Array | None, epsilon: float) -> Value:
-    """γ (x − μ) / √(σ² + ε) + β, mean μ and variance σ² over the last axis of every sample."""
-    x = call.input.name
-    last = (len(call.builder.held(call.input)) - 1,)
-    mean = call.emit("mean", Mean(last, True), (x,), "mean")
-    squares = call.emit("squared_difference", SquaredDifference(), (x, mean), "squares")
-    variance = call.emit("mean", Mean(last, True), (squares,), "variance")
-    positive = call.emit("add", Add(NONE), (variance, call.constant("epsilon", np.array([epsilon]))), "positive")
-    root = call.emit("rsqrt", Rsqrt(), (positive,), "root")
-    centred = call.emit("sub", Sub(NONE), (x, mean), "centred")
-    result = call.emit("mul", Mul(NONE), (centred, root), "normalized")
-    if gamma is not None:
-        result = call.emit("mul", Mul(NONE), (result, call.constant("gamma", gamma)), "scaled")
-    if beta is not None:
-        result = call.emit("add", Add(NONE), (result, call.constant("beta", beta)))
-    return Value(result, call.input.shape)

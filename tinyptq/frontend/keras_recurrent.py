@@ -1,4 +1,4 @@
-"""Keras' recurrent layers: LSTM, GRU, RNN of one of their cells, Bidirectional.
+"""Keras' recurrent layers: LSTM, GRU, SimpleRNN, RNN of one of their cells, Bidirectional.
 
 A layer becomes one node over the whole sequence, and the last step of its output where that is all Keras returns.
 Keras' weights are kernel [depth, gates · units], recurrent_kernel [units, gates · units] and bias [gates · units]
@@ -8,7 +8,7 @@ Keras' weights are kernel [depth, gates · units], recurrent_kernel [units, gate
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from tinyptq.ops.concatenation import Concatenation
 from tinyptq.ops.gru import Gru
 from tinyptq.ops.mul import Mul
 from tinyptq.ops.reverse_v2 import ReverseV2
+from tinyptq.ops.simple_rnn import SimpleRnn
 from tinyptq.ops.strided_slice import StridedSlice
 from tinyptq.ops.unidirectional_sequence_lstm import UnidirectionalSequenceLstm
 
@@ -35,25 +36,33 @@ LIMITS: Mapping[str, tuple[Any, ...]] = {
 }
 MERGE_MODES = ("concat", "sum", "mul", "ave", None)
 BACKWARDS = ReverseV2((1,))
-CELLS = {"LSTMCell": "LSTM", "GRUCell": "GRU"}
+CELLS = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN"}
 Inner = tuple[str, Mapping[str, Any]]  # class name and configuration of a layer inside another
 
 
 @dataclass(frozen=True)
 class Kind:
-    """gates: of a layer's weights. op: the operator it becomes. cell_state: does it have a second state?"""
+    """What a layer becomes. gates: of its weights. attrs: configuration -> the operator's attributes."""
 
     op: str
     gates: int
-    cell_state: bool = False
+    attrs: Callable[[Mapping[str, Any]], Any]
 
 
-KINDS = {"LSTM": Kind("unidirectional_sequence_lstm", 4, True), "GRU": Kind("gru", 3)}
+def is_stateful(config: Mapping[str, Any]) -> bool:
+    return bool(config.get("stateful", False))
 
 
 def resets_after(config: Mapping[str, Any]) -> bool:
     """False in files from before Keras knew the option."""
     return bool(config.get("reset_after", False))
+
+
+KINDS = {
+    "LSTM": Kind("unidirectional_sequence_lstm", 4, lambda config: UnidirectionalSequenceLstm(is_stateful(config))),
+    "GRU": Kind("gru", 3, lambda config: Gru(resets_after(config), is_stateful(config))),
+    "SimpleRNN": Kind("simple_rnn", 1, lambda config: SimpleRnn(is_stateful(config))),
+}
 
 
 def recurrent(call: Call) -> tuple[Value, ...]:
@@ -64,7 +73,7 @@ def recurrent(call: Call) -> tuple[Value, ...]:
     if not call.config.get("return_state", False):
         return (output,)
     state = output if output is not sequence else last_step(call, sequence, "state")
-    cells = (Value(NOT_COMPUTED, state.shape),) if kind.cell_state else ()
+    cells = (Value(NOT_COMPUTED, state.shape),) if call.class_name == "LSTM" else ()
     return (output, state, *cells)
 
 
@@ -74,13 +83,11 @@ def hidden_states(call: Call, kind: Kind) -> Value:
         raise TinyptqError("unsupported", "an initial state is given", hint="only layers that begin with zeros work")
     x = call.ranked(3)
     (units,) = integers(call.config, "units", 1)
-    stateful = bool(call.config.get("stateful", False))
     names = weight_names(call, x.shape[-1], units, kind)
     source = call.plain(x)
     if call.config.get("go_backwards", False):
         source = call.emit("reverse_v2", BACKWARDS, (source,), "reversed")
-    attrs = UnidirectionalSequenceLstm(stateful) if kind.cell_state else Gru(resets_after(call.config), stateful)
-    return call.whole(call.emit(kind.op, attrs, (source, *names), "sequence"))
+    return call.whole(call.emit(kind.op, kind.attrs(call.config), (source, *names), "sequence"))
 
 
 def weight_names(call: Call, depth: int, units: int, kind: Kind) -> Iterator[str]:
@@ -136,9 +143,14 @@ def rnn(call: Call) -> tuple[Value, ...]:
 
 def directions(config: Mapping[str, Any]) -> tuple[Inner, Inner]:
     """The two layers inside; a file without backward_layer means the same one, the other way round."""
-    forward, backward = inner_layer(config, "layer"), inner_layer(config, "backward_layer")
+    forward, backward = (without_wrapper(inner_layer(config, key)) for key in ("layer", "backward_layer"))
     opposite = {**forward[1], "go_backwards": not forward[1].get("go_backwards", False)}
     return forward, backward if backward[0] else (forward[0], opposite)
+
+
+def without_wrapper(layer: Inner) -> Inner:
+    """The layer that an RNN of a cell is; any other as it is."""
+    return rnn_layer(layer[1]) if layer[0] == "RNN" else layer
 
 
 def inner_layer(config: Mapping[str, Any], key: str) -> Inner:

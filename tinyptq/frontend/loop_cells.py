@@ -1,4 +1,4 @@
-"""Which recurrent layer one round of a loop is: its equations against those of an LSTM and a GRU, term by term."""
+"""Which recurrent layer one round of a loop is: its equations against those of LSTM, GRU and simple RNN."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from tinyptq.frontend.affine import Atom, Form, UnrecognizedError, is_identity, same, sole
 from tinyptq.graph import Array
 from tinyptq.ops.gru import Gru
+from tinyptq.ops.simple_rnn import SimpleRnn
 from tinyptq.ops.unidirectional_sequence_lstm import UnidirectionalSequenceLstm
 
 
@@ -45,7 +46,7 @@ def find_cell(x: Atom, states: Mapping[int, Atom], after: Mapping[int, Form]) ->
         others = [place for place in states if place != hidden]
         found = None
         if not others:
-            found = gru(x, h, after[hidden])
+            found = gru(x, h, after[hidden]) or simple_rnn(x, h, after[hidden])
         elif len(others) == 1:
             found = lstm(x, h, states[others[0]], after[hidden], after[others[0]])
         if found is not None:
@@ -75,6 +76,13 @@ def lstm(x: Atom, h: Atom, c: Atom, new_h: Form, new_c: Form) -> Found | None:
     if any(found is None for found in gates):
         return None
     return "unidirectional_sequence_lstm", UnidirectionalSequenceLstm(), constants(gates, x, h, ("bias",))
+
+
+def simple_rnn(x: Atom, h: Atom, new_h: Form) -> Found | None:
+    """h' = tanh(W x + U h + b)"""
+    squashed = sole(new_h)
+    found = None if squashed is None or squashed.kind != "tanh" else gate(squashed.operands[0], x, h)
+    return None if found is None else ("simple_rnn", SimpleRnn(), constants([found], x, h, ("bias",)))
 
 
 def gru(x: Atom, h: Atom, new_h: Form) -> Found | None:

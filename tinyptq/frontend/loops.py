@@ -1,8 +1,8 @@
-"""WHILE: a loop that is an LSTM or a GRU over a sequence becomes that layer; any other is refused in words.
+"""WHILE: a loop that is an LSTM, GRU or simple RNN over a sequence becomes that layer; others are refused in words.
 
 Exporters of recurrent Keras layers write a loop: counters from 0 to the number of steps, the sequence (time first), the
 states, and the rows of the output so far. What the loop computes is proved, not guessed: `loop_body` writes one round
-as algebra, and only the equations of an LSTM or a GRU (in any spelling) are taken for one.
+as algebra, and only the equations of these layers (in any spelling) are taken for one.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def read_loop(
         check_outputs(loop, body, cell)
         return layers(loop, cell, tensors, read)
     except UnrecognizedError as problem:
-        return f"a loop that is no LSTM or GRU: {problem}; {ADVICE}"
+        return f"a loop that is no LSTM, GRU or simple RNN: {problem}; {ADVICE}"
 
 
 def find_loop(item: FileOperator, subgraphs: tuple[Subgraph, ...]) -> Loop:
