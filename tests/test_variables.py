@@ -132,6 +132,23 @@ def begun() -> bytes:
     return file_of(model, first)
 
 
+def left_in_floats(same: bool = True) -> bytes:
+    """What converters write unless told to quantize variables: DEQUANTIZE before ASSIGN, QUANTIZE behind READ."""
+    model, first = Draft(), Draft()
+    real = {"dtype": np.dtype(np.float32), "qparams": None}
+    x = model.input("x", SHAPE)
+    model.call_once(1)
+    handle = model.handle("real")
+    old = model.unary("QUANTIZE", model.read(handle, "real_old", SHAPE, **real), "old", SHAPE)
+    model.qparams = model.qparams if same else OTHER_SCALE
+    total = model.add(old, x, "total")
+    model.assign(handle, model.unary("DEQUANTIZE", total, "real_total", SHAPE, **real))
+    model.outputs = [model.add(old, total, "y")]
+    start = np.array([[0.0, 0.11, -1.0, 3.0]], np.float32)
+    first.assign(first.handle("real"), first.tensor("start", SHAPE, start))
+    return file_of(model, first)
+
+
 def without_batch() -> bytes:
     """Vectors and a scalar-like one; axes in front are given to them."""
     model = Draft()
@@ -177,7 +194,7 @@ def float_ends() -> bytes:
 
 MODELS: tuple[Callable[[], bytes], ...] = (
     *(counter, swapped, delayed, without_batch, rescaled, seen, two_handles, shared_value, begun, overwritten),
-    *(words, wake_word),
+    *(words, wake_word, left_in_floats),
 )
 REMEMBERED = {"swapped": 2, "shared_value": 2, "overwritten": 0, "wake_word": 6}  # variables, where it is not one
 each_model = pytest.mark.parametrize("make", MODELS, ids=[make.__name__ for make in MODELS])

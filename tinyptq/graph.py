@@ -169,8 +169,7 @@ def keeps_form(graph: Graph, variable: Variable) -> bool:
     before, after, initial = graph.tensors.get(variable.before), graph.tensors.get(variable.after), variable.initial
     if before is None or after is None:
         return False
-    same_type = before.dtype == after.dtype and (initial.dtype == before.dtype or before.qparams is not None)
-    return same_type and initial.shape == before.shape and prod(before.shape) == prod(after.shape)
+    return before.dtype == after.dtype == initial.dtype and initial.shape == before.shape and prod(before.shape) == prod(after.shape)
 
 
 def require_well_formed(graph: Graph, after: str) -> Graph:

@@ -19,6 +19,7 @@ from tinyptq.passes.fuse_activation import fuse_activation
 from tinyptq.passes.fuse_hard_swish import fuse_hard_swish
 from tinyptq.passes.fuse_silu import fuse_silu
 from tinyptq.passes.hoist_elementwise import hoist_elementwise
+from tinyptq.passes.integer_variables import integer_variables
 from tinyptq.passes.lead_with_batch import lead_with_batch
 from tinyptq.passes.merge_pads import merge_pads
 from tinyptq.passes.merge_reshapes import drop_flatten, merge_reshapes
@@ -59,6 +60,7 @@ PASSES: tuple[Pass, ...] = (
 INTEGER_PASSES: tuple[Pass, ...] = (
     drop_dead,
     strip_float_ends,
+    integer_variables,
     shift_uint8,  # whole models in uint8, of converters before 2019
     fold_integers,
     fold_space_to_batch,

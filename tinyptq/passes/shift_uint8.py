@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinyptq.graph import CONVERTERS, Graph, Node, QParams, Tensor
+from tinyptq.graph import CONVERTERS, Graph, Node, QParams, Tensor, Variable
 from tinyptq.ops.conv_2d import Conv2D
 from tinyptq.ops.depthwise_conv_2d import DepthwiseConv2D
 from tinyptq.ops.fully_connected import FullyConnected
@@ -30,7 +30,14 @@ def shift_uint8(graph: Graph) -> Graph:
         return graph
     weights = {node.inputs[1] for node in graph.nodes if isinstance(node.attrs, WEIGHTED) and len(node.inputs) > 1}
     tensors = {name: widened(t) if name in weights else shifted(t) for name, t in graph.tensors.items()}
-    return replace(graph, tensors=tensors, warnings=(*graph.warnings, WARNING))
+    variables = tuple(shifted_variable(variable, graph.tensors[variable.before]) for variable in graph.variables)
+    return replace(graph, tensors=tensors, variables=variables, warnings=(*graph.warnings, WARNING))
+
+
+def shifted_variable(variable: Variable, before: Tensor) -> Variable:
+    if not is_uint8(before):
+        return variable
+    return replace(variable, initial=(variable.initial.astype(np.int16) - 128).astype(np.int8))
 
 
 def computes_on_uint8(graph: Graph, node: Node) -> bool:
