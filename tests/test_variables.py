@@ -231,6 +231,30 @@ def test_float_ends_are_the_callers() -> None:
     assert compare(found, tflm.run_program(program, inputs), checkpoints(program)).equal
 
 
+def test_variables_of_uint8_begin_128_less() -> None:
+    """LiteRT runs the file as it is; here it is int8, and so is what CALL_ONCE assigns."""
+    litert = pytest.importorskip("ai_edge_litert.interpreter")
+    byte, scale = np.dtype(np.uint8), QParams.per_tensor(0.05, 131)
+    model, first = Draft(dtype=byte, qparams=scale), Draft(dtype=byte, qparams=scale)
+    x = model.input("x", SHAPE)
+    model.call_once(1)
+    handle = model.handle("sum")
+    total = model.add(model.read(handle, "old", SHAPE), x, "total")
+    model.assign(handle, total)
+    model.outputs = [total]
+    first.assign(first.handle("sum"), first.tensor("start", SHAPE, np.array([[10, 99, 131, 255]], np.uint8)))
+    reference = litert.OpResolverType.BUILTIN_REF
+    runner = litert.Interpreter(model_content=file_of(model, first), experimental_op_resolver_type=reference)
+    runner.allocate_tensors()
+    inputs = random_inputs(imported(file_of(model, first)), STEPS)
+    found = simulate(imported(file_of(model, first)), inputs)["total"]
+    for sample, y in zip(inputs["x"], found, strict=True):
+        runner.set_tensor(runner.get_input_details()[0]["index"], (sample.astype(np.int16) + 128).astype(byte)[None])
+        runner.invoke()
+        expected = runner.get_tensor(runner.get_output_details()[0]["index"])[0]
+        np.testing.assert_array_equal(y.astype(np.int16) + 128, expected)
+
+
 def test_a_container_tells_two_variables_of_one_name_apart() -> None:
     """LiteRT's floats; a handle without a container means the first variable of its name, as in tflite-micro."""
     interpreter = pytest.importorskip("ai_edge_litert.interpreter")
