@@ -12,6 +12,7 @@ from tinyptq.graph import QParams, Shape
 from tinyptq.ops.concatenation import Concatenation
 from tinyptq.ops.depth_to_space import DepthToSpace
 from tinyptq.ops.embedding_lookup import EmbeddingLookup
+from tinyptq.ops.function import Function
 from tinyptq.ops.gather import Gather
 from tinyptq.ops.mirror_pad import REFLECT, SYMMETRIC, MirrorPad
 from tinyptq.ops.pack import Pack
@@ -163,6 +164,14 @@ def embedding_lookup(draw: Draw, dtype: str) -> Single:
     return Single(EmbeddingLookup(first), (indices, table), scale, dtype, ranges, seed=draw(seeds))
 
 
+def function(draw: Draw, dtype: str) -> Single:
+    """Any 256 values."""
+    values = constant(draw, (256,), QParams.per_tensor(1.0), dtype).data
+    assert values is not None
+    x = activation(draw, shape(draw), dtype)
+    return Single(Function(tuple(values.tolist())), (x,), qparams(draw, dtype), seed=draw(seeds))
+
+
 def space_to_depth(draw: Draw, dtype: str) -> Single:
     block, (_, height, width, depth) = draw(st.integers(1, 3)), shape(draw, (4,), 4)
     return one(draw, SpaceToDepth(block), (1, height * block, width * block, depth), dtype)
@@ -182,6 +191,7 @@ DRAWS = {
     "concatenation": concatenation,
     "depth_to_space": depth_to_space,
     "embedding_lookup": embedding_lookup,
+    "function": function,
     "gather": gather,
     "mirror_pad": mirror_pad,
     "pack": pack,

@@ -10,6 +10,7 @@ from tinyptq.ops import (
     average_pool_2d,
     batch_matmul,
     batch_to_space_nd,
+    cast,
     concatenation,
     conv_2d,
     depth_to_space,
@@ -20,6 +21,7 @@ from tinyptq.ops import (
     embedding_lookup,
     exp,
     fully_connected,
+    function,
     gather,
     gelu,
     gru,
@@ -126,6 +128,7 @@ OPS: tuple[Op, ...] = (
     batch_to_space_nd.OP,
     svdf.OP,
     quantize.OP,
+    cast.OP,
     dequantize.OP,
     sub.OP,
     squared_difference.OP,
@@ -141,6 +144,7 @@ OPS: tuple[Op, ...] = (
     batch_matmul.OP,
     gather.OP,
     embedding_lookup.OP,
+    function.OP,
 )
 BY_NAME = {op.name: op for op in OPS}
 BY_BUILTIN = {builtin: op for op in OPS for builtin in op.builtins}

@@ -11,6 +11,7 @@ from tinyptq.passes.dequantize_constants import dequantize_constants
 from tinyptq.passes.drop_dead import drop_dead
 from tinyptq.passes.drop_identities import drop_identities
 from tinyptq.passes.fold_constants import fold_constants
+from tinyptq.passes.fold_float_islands import fold_float_islands
 from tinyptq.passes.fold_integers import fold_integers
 from tinyptq.passes.fold_pad import fold_pad
 from tinyptq.passes.fold_scale import fold_scale
@@ -62,6 +63,9 @@ INTEGER_PASSES: tuple[Pass, ...] = (
     strip_float_ends,
     integer_variables,
     shift_uint8,  # whole models in uint8, of converters before 2019
+    dequantize_constants,  # numbers that float operators between integer ones read
+    fold_constants,
+    fold_float_islands,
     fold_integers,
     fold_space_to_batch,
     centre_weights,

@@ -10,7 +10,7 @@ from tinyptq.graph import Graph, Node, Shape, Tensor, fresh_name, rebuild
 from tinyptq.obstacles import Foreign, holds
 from tinyptq.ops import BY_NAME
 from tinyptq.ops.reshape import Reshape
-from tinyptq.passes.lift_axes import BROADCASTING, JOINING, LIFTS
+from tinyptq.passes.lift_axes import BROADCASTING, ELEMENTWISE, JOINING, LIFTS
 
 
 @dataclass(eq=False)
@@ -68,6 +68,8 @@ def is_batched(graph: Graph, node: Node) -> bool:
     names = (*run_time(graph, node), *node.outputs)
     if any(graph.tensors[name].shape[:1] != (1,) for name in names):
         return False
+    if node.op in ELEMENTWISE:
+        return True
     return all(holds(constraint, graph, node) for constraint in BY_NAME[node.op].constraints)
 
 
