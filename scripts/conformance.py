@@ -1,8 +1,8 @@
-"""The conformance suite with many cases: `python scripts/conformance.py > docs/conformance.md`, or with --quick.
+"""The conformance suite with many cases: `python scripts/conformance.py > docs/conformance.md`.
 
-Each operator in each type it claims is drawn CASES times and held to its authority and to the C of the host; two cases
-of each run on every emulated board; the int8 models of the folder `shared`, beside the repository, run on 32 inputs.
-Needs LiteRT and tflite-micro. Progress goes to stderr.
+operators: each in each type it claims is drawn CASES times and held to its authority and to the C of the host.
+boards: two cases of each run on every emulated board. models: the int8 models of the folder `shared`, beside the
+repository, run on 32 inputs. Needs LiteRT and tflite-micro. Progress goes to stderr.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from tests.c_harness import SANITIZERS
 from tests.conformance import CLAIMS, each_drawn, fixed
 from tests.conformance.authority import LIMITS, REFUSED, authority
 from tests.conformance.together import on_board, on_host
@@ -27,8 +29,9 @@ from tinyptq import pipeline
 from tinyptq.board import load_board
 from tinyptq.errors import TinyptqError
 
-CASES, QUICK_CASES = 500, 20
-COMPILED_TOGETHER = 100  # cases in one C file
+CASES = 200
+COMPILED_TOGETHER = 50  # cases in one C file; the first of each operator and type is compiled with sanitizers
+FAST = ("-O1",)
 PER_BOARD = 2
 BOARDS = ("cortex-m55", "cortex-m4", "cortex-m0", "riscv32")
 INPUTS = 32
@@ -45,18 +48,11 @@ class Tally:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few cases, no models")
-    parser.add_argument("--without-models", action="store_true", help="operators only")
+    parser.add_argument("--cases", type=int, default=CASES, help="of each operator and type (default: %(default)s)")
+    parser.add_argument("parts", nargs="*", default=list(PARTS), help="of the report")
     options = parser.parse_args()
-    cases = QUICK_CASES if options.quick else CASES
-    tallies = {claim: tally(*claim, cases) for claim in CLAIMS}
-    print(HEAD.format(samples=SAMPLES))
-    print_operators(tallies)
-    print_limits()
-    print_boards()
-    if not (options.quick or options.without_models):
-        print_models()
-    if any(t.differing or t.in_c for t in tallies.values()):
+    results = [PARTS[part](options.cases) for part in options.parts]
+    if not all(results):
         raise SystemExit(3)
 
 
@@ -66,15 +62,15 @@ Written by `python scripts/conformance.py`. Every operator that `tinyptq ops` li
 is drawn by hypothesis: shapes with sides of one and odd ones, axes, paddings, strides, dilations, fused activations,
 scales from 1e-6 to 1e3, zero points up to both ends of the type, weights at their limits; {samples} inputs each, all
 lowest and all highest among them. The same integers are computed by the authority, by the simulator and by the
-generated C on the host, compiled under every warning with the address and undefined-behaviour sanitizers. A test fails
-when an operator or a type has no entry here; `tests/conformance` holds the strategies.
+generated C on the host, compiled under every warning, {sanitized} cases with the address and undefined-behaviour
+sanitizers. A test fails when an operator or a type has no entry here; `tests/conformance` holds the strategies.
 
 ## Operators"""
 
 
 def tally(name: str, dtype: str, cases: int) -> Tally:
     """Draw, judge, compile. Trials are kept until enough of them are there to compile."""
-    print(f"{name} {dtype}", file=sys.stderr)
+    print(f"{name} {dtype}", file=sys.stderr, flush=True)
     found, waiting = Tally(), list[Trial]()
 
     def judge(trial: Trial) -> None:
@@ -85,25 +81,29 @@ def tally(name: str, dtype: str, cases: int) -> Tally:
             print(f"  differs: {trial}", file=sys.stderr)
         waiting.append(trial)
         if len(waiting) == COMPILED_TOGETHER:
-            found.in_c += in_c(waiting)
+            found.in_c += in_c(waiting, SANITIZERS if found.cases == COMPILED_TOGETHER else FAST)
             waiting.clear()
 
     each_drawn(name, dtype, cases, judge)
-    found.in_c += in_c(waiting) if waiting else 0
+    found.in_c += in_c(waiting, FAST) if waiting else 0
     return found
 
 
-def in_c(trials: list[Trial]) -> int:
+def in_c(trials: list[Trial], flags: Sequence[str]) -> int:
     """Bytes that differ between the C of the host and the simulator."""
     with tempfile.TemporaryDirectory() as folder:
-        return on_host(trials, Path(folder)).differing_bytes
+        return on_host(trials, Path(folder), flags).differing_bytes
 
 
-def print_operators(tallies: dict[tuple[str, str], Tally]) -> None:
+def print_operators(cases: int) -> bool:
+    tallies = {claim: tally(*claim, cases) for claim in CLAIMS}
+    print(HEAD.format(samples=SAMPLES, sanitized=COMPILED_TOGETHER))
     head = ("operator", "type", "authority", "cases", "bytes that differ", "in C")
     print_table(head, ((*claim, authority(*claim).title, t.cases, t.differing, t.in_c) for claim, t in tallies.items()))
     whole = [sum(column) for column in zip(*((t.cases, t.differing, t.in_c) for t in tallies.values()), strict=True)]
     print(f"\n{len(tallies)} pairs of operator and type, {whole[0]:,} cases, {whole[1]} and {whole[2]} bytes differ.")
+    print_limits()
+    return not any(whole[1:])
 
 
 def print_limits() -> None:
@@ -115,12 +115,12 @@ def print_limits() -> None:
         print(f"- {limit}")
 
 
-def print_boards() -> None:
+def print_boards(_: int) -> bool:
     """The largest trials of each claim, all in one firmware, traced layer by layer in the emulator."""
     chosen = [trial for claim in CLAIMS for trial in fixed(*claim, PER_BOARD)]
     print("\n## On every ISA\n")
     print(f"{PER_BOARD} cases of each pair in one firmware, every layer's bytes read back from QEMU.\n")
-    print_table(("board", "computed", "layers", "bytes compared", "differing"), board_rows(chosen))
+    return print_table(("board", "computed", "layers", "bytes compared", "differing"), board_rows(chosen))
 
 
 def board_rows(chosen: list[Trial]) -> Iterable[tuple[Any, ...]]:
@@ -133,9 +133,9 @@ def board_rows(chosen: list[Trial]) -> Iterable[tuple[Any, ...]]:
             yield board, way, result.layers, result.compared_bytes, result.differing_bytes
 
 
-def print_models() -> None:
+def print_models(_: int) -> bool:
     print(f"\n## Models that others quantized\n\nFirmware beside simulator, every layer, {INPUTS} inputs.\n")
-    print_table(("model", "board", "layers", "inputs", "bytes compared", "differing"), model_rows())
+    return print_table(("model", "board", "layers", "inputs", "bytes compared", "differing"), model_rows())
 
 
 def model_rows() -> Iterable[tuple[Any, ...]]:
@@ -152,10 +152,16 @@ def model_rows() -> Iterable[tuple[Any, ...]]:
             )
 
 
-def print_table(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
-    for cells in (head, ("---",) * len(head), *rows):
+def print_table(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> bool:
+    """Is the last column, of what differs, zero in every row?"""
+    equal = True
+    for cells in chain((head, ("---",) * len(head)), rows):
         print("| " + " | ".join(f"{c:,}" if isinstance(c, int) else str(c) for c in cells) + " |", flush=True)
+        equal &= cells[-1] == 0 or isinstance(cells[-1], str)
+    return equal
 
+
+PARTS = {"operators": print_operators, "boards": print_boards, "models": print_models}
 
 if __name__ == "__main__":
     try:

@@ -6,7 +6,7 @@ import os
 import shutil
 import struct
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 
@@ -60,7 +60,9 @@ int main(void)
 """
 
 
-def run_c_model(program: Program, inputs: Mapping[str, Array], folder: Path) -> dict[str, Array]:
+def run_c_model(
+    program: Program, inputs: Mapping[str, Array], folder: Path, flags: Sequence[str] = SANITIZERS
+) -> dict[str, Array]:
     """{value name: int8 [n, ...]} of every layer's output, computed by the C of the host board."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
@@ -70,7 +72,7 @@ def run_c_model(program: Program, inputs: Mapping[str, Array], folder: Path) -> 
     require_sound(program, memory)
     write_files(folder, {**emit_c(program, memory, board), "main.c": MAIN})
     sources = [f"{program.name}.c", f"{program.name}_weights.c", "main.c"]
-    command = [compiler, *WARNINGS, *SANITIZERS, "-DTQ_TRACE", *sources, "-o", "model"]
+    command = [compiler, *WARNINGS, *flags, "-DTQ_TRACE", *sources, "-o", "model"]
     compiled = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert compiled.returncode == 0, compiled.stderr
     environ = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}

@@ -196,12 +196,13 @@ LIMITS = (
     "DIV by zero, or with a right shift beyond 31 (small quotients of coarse outputs): undefined in its C++; drawn "
     "with divisors of one sign and quotients whose shift is defined",
     "EXP, GELU, LOG, NEG, SQRT, SQUARE of int8, and SiLU: refused or unknown; exported as CAST, ADD, GATHER of a table",
-    "GRU: unknown; exported as the operators it is made of, every run from zeros",
+    "GRU, UNIDIRECTIONAL_SEQUENCE_RNN: unknown; exported as the operators they are made of",
     "RELU_N1_TO_1, RELU_0_TO_1 and other clamps: unknown; exported as MAXIMUM and MINIMUM",
     "RSQRT of negative inputs: it stops; drawn from the zero point up",
     "SOFTMAX of 512 and more equal exponentials: its shift is asserted; drawn up to 300 a row",
     "SPACE_TO_BATCH_ND with padding: it pads with what its memory holds; it gets a PAD before it instead",
     "STRIDED_SLICE with new axes: unknown; exported with a RESHAPE",
+    "TRANSPOSE_CONV of int16 without a bias: refused; drawn with one",
     "UNIDIRECTIONAL_SEQUENCE_LSTM that starts every run from zeros: its variables are reset before each run",
 )
 

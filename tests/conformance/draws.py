@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
-from tests.ops.exhaustive import scales
+from tests.ops import exhaustive
 from tinyptq.graph import Array, QParams, Shape
 from tinyptq.ops.activation import NONE, RELU, RELU6, RELU_N1_TO_1, Clamp
 from tinyptq.ops.base import Operand
@@ -20,6 +21,13 @@ LOWEST, HIGHEST = 1e-6, 1e3  # scales
 seeds = st.integers(0, 2**16)
 clamps = st.sampled_from([NONE, NONE, RELU, RELU6, RELU_N1_TO_1])
 sides = st.one_of(st.just(1), st.integers(1, 7))
+
+
+def scales(low: float, high: float) -> st.SearchStrategy[float]:
+    """float32 scales of any decade; a third are powers of two, whose products lie on the ties of every rounding."""
+    powers = st.integers(math.ceil(math.log2(low)), math.floor(math.log2(high))).map(lambda n: 2.0**n)
+    anything = exhaustive.scales(low, high)
+    return st.one_of(anything, anything, powers)
 
 
 def shape(draw: Draw, ranks: tuple[int, ...] = (1, 2, 3, 4), largest: int = 7) -> Shape:
@@ -42,9 +50,10 @@ def zero_point(draw: Draw, dtype: str) -> int:
 
 
 def scaled(draw: Draw, dtype: str, scale: float, down: float = 0.03, up: float = 30.0) -> QParams:
-    """Any zero point, a scale near this one: by a factor from down to up."""
+    """Any zero point, a scale near this one: by a factor from down to up, a power of two beside a power of two."""
     ratio = draw(st.one_of(st.sampled_from([0.5, 1.0, 2.0]), scales(down, up)))
     limited = min(max(scale * ratio, 1e-30), 1e30)
+    limited = 2.0 ** round(math.log2(limited)) if math.frexp(scale)[0] == 0.5 else limited
     return QParams.per_tensor(float(np.float32(limited)), zero_point(draw, dtype))
 
 

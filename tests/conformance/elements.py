@@ -18,12 +18,12 @@ from tests.conformance.draws import (
     qparams,
     run_time,
     scaled,
+    scales,
     seeds,
     shape,
     zero_point,
 )
 from tests.conformance.trial import Single
-from tests.ops.exhaustive import scales
 from tinyptq.graph import Array, QParams, Shape
 from tinyptq.ops.abs import Abs
 from tinyptq.ops.activation import RELU, RELU6, RELU_N1_TO_1, Clamp
@@ -143,7 +143,7 @@ def pair(make: Callable[[Clamp], object], product: bool, draw: Draw, dtype: str)
     s0 = float(first.qparams.scale[0])
     q = qparams(draw, dtype, 1e-5, 1e2) if product else scaled(draw, dtype, s0, 1e-3, 1e3)
     s1 = float(q.scale[0])
-    natural = s0 * s1 * np.iinfo(dtype).max if product else 2 * max(s0, s1)
+    natural = s0 * s1 * (np.iinfo(dtype).max + 1) if product else 2 * max(s0, s1)
     operands = [first, second_operand(draw, right, q, dtype)]
     if draw(st.booleans()):
         operands.reverse()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests import tiny_tflite
 from tests.conformance.draws import Draw, activation, scaled, seeds, shape
-from tests.conformance.sums import bias, weights
+from tests.conformance.sums import bias, natural, weights
 from tests.conformance.trial import Trial, limits, samples
 from tinyptq.frontend import load_model
 from tinyptq.graph import QParams, Tensor
@@ -88,8 +88,8 @@ def dilated(draw: Draw, dtype: str) -> Trial:
 
     x = activation(draw, (1, *size, depth), dtype, 1e-4, 10.0)
     weight = weights(draw, (channels, *kernel, depth), 0)
-    reach = 100.0 * float(x.qparams.scale[0]) * float(weight.qparams.scale.max()) * (prod(kernel) * depth) ** 0.5
-    chain = Chain(x, weight, bias(draw, x, weight, channels), scaled(draw, dtype, reach, 0.1), block, cropped)
+    output = scaled(draw, dtype, natural(x, weight, prod(kernel) * depth), 0.1)
+    chain = Chain(x, weight, bias(draw, x, weight, channels), output, block, cropped)
     ours, _ = chain.file([0, 0], [0, 0], before, after)
     theirs, place = chain.file(before, after, [0, 0], [0, 0])
     program, values = imported(ours), samples(np.random.default_rng(draw(seeds)), x, *limits(x.dtype))

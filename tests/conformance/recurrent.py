@@ -1,17 +1,16 @@
-"""Operators with a memory: SVDF, LSTM and GRU; consecutive samples are consecutive runs."""
+"""Operators with a memory: SVDF, LSTM, GRU and simple RNN; consecutive samples are consecutive runs."""
 
 from __future__ import annotations
 
 import numpy as np
 from hypothesis import strategies as st
 
-from tests.conformance.draws import Draw, activation, clamp, numbers, qparams, scaled, seeds
+from tests.conformance.draws import Draw, activation, clamp, numbers, qparams, scaled, scales, seeds
 from tests.conformance.trial import Single
-from tests.ops.exhaustive import scales
 from tinyptq.graph import QParams, Shape
 from tinyptq.ops.base import Operand
 from tinyptq.ops.gru import Gru
-from tinyptq.ops.gru_arithmetic import HIDDEN_POWER, INPUT_BITS
+from tinyptq.ops.simple_rnn import SimpleRnn
 from tinyptq.ops.svdf import Svdf
 from tinyptq.ops.unidirectional_sequence_lstm import UnidirectionalSequenceLstm
 
@@ -64,21 +63,35 @@ def lstm(draw: Draw, dtype: str) -> Single:
 
 
 def gru(draw: Draw, dtype: str) -> Single:
-    """The reset gate behind or before the recurrent product; tflite-micro gets the operators it is exported as.
+    """The reset gate behind or before the recurrent product; tflite-micro gets the operators it is exported as."""
+    attrs = Gru(draw(st.booleans()), draw(st.booleans()), powers(draw))
+    x, weights, biases = gates(draw, 3, dtype)
+    return Single(attrs, (x, *weights, *biases), qparams(draw, dtype, 1e-4, 0.5), seed=draw(seeds))
 
-    Every run starts from zeros: no file says that a GRU remembers.
+
+def simple_rnn(draw: Draw, dtype: str) -> Single:
+    """One gate, whose only bias is the input's; exported as the operators it is made of."""
+    x, weights, (bias, _) = gates(draw, 1, dtype)
+    attrs = SimpleRnn(draw(st.booleans()), powers(draw))
+    return Single(attrs, (x, *weights, bias), qparams(draw, dtype, 1e-4, 0.5), seed=draw(seeds))
+
+
+def powers(draw: Draw) -> int:
+    """Of the scale of a gate before its function."""
+    return int(draw(st.integers(-12, -5)))
+
+
+def gates(draw: Draw, count: int, dtype: str) -> tuple[Operand, list[Operand], list[Operand]]:
+    """(input, weights of input and hidden state, biases of both) of gates that compute in int16: there the input is
+    2^7 times finer, the hidden state lies in ±1.
     """
     steps, depth, units = draw(small), draw(small), draw(small)
-    attrs = Gru(draw(st.booleans()), False, draw(st.integers(-12, -5)))
-    x, output = activation(draw, (1, steps, depth), dtype, 1e-4, 1.0), qparams(draw, dtype, 1e-4, 0.5)
-    step = [float(x.qparams.scale[0]) * 2.0**-INPUT_BITS] * 3 + [2.0**HIDDEN_POWER] * 3
+    x = activation(draw, (1, steps, depth), dtype, 1e-4, 1.0)
+    step = [float(x.qparams.scale[0]) * 2.0**-7] * count + [2.0**-15] * count
     scale = [draw(scales(1e-4, 0.1)) for _ in step]
-    biases = [vector(draw, units, s * w, 1 << 20) for s, w in zip(step, scale, strict=True)]
-    operands = [matrix(draw, (units, depth), w) for w in scale[:3]] + [
-        matrix(draw, (units, units), w) for w in scale[3:]
-    ]
-    operands += [Operand(b.shape, b.qparams, b.data.astype(np.int64)) for b in biases if b.data is not None]
-    return Single(attrs, (x, *operands), output, seed=draw(seeds))
+    weights = [matrix(draw, (units, depth), w) for w in scale[:count]]
+    weights += [matrix(draw, (units, units), w) for w in scale[count:]]
+    return x, weights, [vector(draw, units, s * w, 1 << 20, "int64") for s, w in zip(step, scale, strict=True)]
 
 
-DRAWS = {"gru": gru, "svdf": svdf, "unidirectional_sequence_lstm": lstm}
+DRAWS = {"gru": gru, "simple_rnn": simple_rnn, "svdf": svdf, "unidirectional_sequence_lstm": lstm}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from math import prod
@@ -19,12 +20,12 @@ from tests.conformance.draws import (
     qparams,
     run_time,
     scaled,
+    scales,
     seeds,
     shape,
     window,
 )
 from tests.conformance.trial import Single
-from tests.ops.exhaustive import scales
 from tinyptq.graph import QParams, Shape
 from tinyptq.ops.arg_max import ArgMax
 from tinyptq.ops.arg_min import ArgMin
@@ -45,7 +46,6 @@ from tinyptq.ops.sum import Sum
 from tinyptq.ops.transpose_conv import TransposeConv, cropping
 
 ROW_RANKS = (2, 3, 4)
-LIKELY = 100.0  # a random sum of products of full-range integers, in products of the scales and output's range
 LONGEST_ROW = 300  # of equal exponentials tflite-micro's softmax holds 511
 
 
@@ -86,31 +86,42 @@ def pool(make: Callable[..., object], draw: Draw, dtype: str) -> Single:
 
 
 def weights(draw: Draw, size: Shape, axis: int) -> Operand:
-    """int8 weights, one scale or one per output channel; the lowest, -128, is outside of the specification."""
+    """int8 weights, one scale or one per output channel, of the whole range or small; -128 is outside of TFLite's."""
     count = size[axis] if draw(st.booleans()) else 1
-    scale = draw(scales(1e-5, 1.0))
-    spread = np.random.default_rng(draw(seeds)).uniform(0.2, 5.0, count)
-    q = QParams((scale * spread).astype(np.float32), np.zeros(count, np.int32), axis if count > 1 else None)
-    return Operand(size, q, numbers(draw, size, "int8", -127))
+    spread = np.random.default_rng(draw(seeds)).uniform(0.2, 5.0, count) if count > 1 else np.ones(1)
+    scale = (draw(scales(1e-5, 1.0)) * spread).astype(np.float32)
+    q = QParams(scale, np.zeros(count, np.int32), axis if count > 1 else None)
+    most = draw(st.sampled_from([127, 127, 15, 2]))
+    data = numbers(draw, size, "int8", -127)
+    return Operand(size, q, np.clip(data, -127, 127) if most == 127 else np.fmod(data, most + 1).astype(np.int8))
 
 
 def bias(draw: Draw, x: Operand, weight: Operand, channels: int) -> Operand:
     """int32 behind int8 inputs, int64 behind int16 ones; scale s_in · s_w."""
     scale = (x.qparams.scale.astype(np.float64) * weight.qparams.scale).astype(np.float32)
-    zeros, reach = np.zeros(len(scale), np.int32), draw(st.sampled_from([0, 100, 1 << 14, 1 << 20]))
+    zeros, reach = np.zeros(len(scale), np.int32), draw(st.sampled_from([0, 100, 1 << 10, 1 << 15]))
     data = np.random.default_rng(draw(seeds)).integers(-reach, reach + 1, channels)
     wide = np.int64 if x.dtype == np.int16 else np.int32
     axis = None if weight.qparams.axis is None else 0
     return Operand((channels,), QParams(scale, zeros, axis), data.astype(wide), np.dtype(wide))
 
 
-def weighted(draw: Draw, attrs: object, x: Operand, weight: Operand, channels: int, per_output: int) -> Single:
-    """An output scale near what random sums of `per_output` products reach."""
+def weighted(
+    draw: Draw, attrs: object, x: Operand, weight: Operand, channels: int, per_output: int, biased: bool = False
+) -> Single:
+    """An output scale near what random sums of `per_output` products reach. biased: a bias must be there."""
     operands = [x, weight]
-    if draw(st.booleans()):
+    if biased or draw(st.booleans()):
         operands.append(bias(draw, x, weight, channels))
-    reach = LIKELY * float(x.qparams.scale[0]) * float(weight.qparams.scale.max()) * per_output**0.5
-    return Single(attrs, tuple(operands), scaled(draw, str(x.dtype), reach, 0.1, 30.0), seed=draw(seeds))
+    output = scaled(draw, str(x.dtype), natural(x, weight, per_output), 0.1, 30.0)
+    return Single(attrs, tuple(operands), output, seed=draw(seeds))
+
+
+def natural(x: Operand, weight: Operand, per_output: int) -> float:
+    """The scale of random sums of this many products; a power of two where both factors' are."""
+    assert weight.data is not None
+    product = float(x.qparams.scale[0]) * float(weight.qparams.scale.max())
+    return product * 2.0 ** round(math.log2(max(1, int(np.abs(weight.data).max())) * per_output**0.5))
 
 
 def conv_2d(draw: Draw, dtype: str) -> Single:
@@ -131,7 +142,7 @@ def depthwise_conv_2d(draw: Draw, dtype: str) -> Single:
 
 
 def transpose_conv(draw: Draw, dtype: str) -> Single:
-    """The output has the size Keras gives it."""
+    """The output has the size Keras gives it; tflite-micro wants a bias beside int16."""
     x = activation(draw, shape(draw, (4,), 5), dtype, 1e-5, 1e2)
     kernel, stride = ((draw(st.integers(1, 4)), draw(st.integers(1, 3))) for _ in range(2))
     padding, channels = draw(st.sampled_from(["same", "valid"])), draw(st.integers(1, 5))
@@ -139,7 +150,7 @@ def transpose_conv(draw: Draw, dtype: str) -> Single:
     size = x.shape[1] * stride[0] + over[0], x.shape[2] * stride[1] + over[1]
     attrs = TransposeConv(stride, cropping(padding, size, kernel, stride), size, clamp(draw))
     weight = weights(draw, (channels, *kernel, x.shape[3]), 0)
-    return weighted(draw, attrs, x, weight, channels, prod(kernel) * x.shape[3])
+    return weighted(draw, attrs, x, weight, channels, prod(kernel) * x.shape[3], dtype == "int16")
 
 
 def fully_connected(draw: Draw, dtype: str) -> Single:
@@ -162,8 +173,9 @@ def batch_matmul(draw: Draw, dtype: str) -> Single:
     right = (*batches, *((columns, depth) if attrs.adj_y else (depth, columns)))
     first, q = activation(draw, left, dtype, 1e-5, 1e2), qparams(draw, dtype, 1e-5, 1e2)
     second = run_time((1, *right), q, dtype) if draw(st.booleans()) else constant(draw, right, q, dtype)
-    reach = float(first.qparams.scale[0]) * float(q.scale[0]) * np.iinfo(dtype).max * depth**0.5
-    return Single(attrs, (first, second), scaled(draw, dtype, reach, 0.1), seed=draw(seeds))
+    reach = 2.0 ** round(math.log2(np.iinfo(dtype).max * depth**0.5))
+    output = scaled(draw, dtype, float(first.qparams.scale[0]) * float(q.scale[0]) * reach, 0.1)
+    return Single(attrs, (first, second), output, seed=draw(seeds))
 
 
 DRAWS: dict[str, Callable[[Draw, str], Single]] = {

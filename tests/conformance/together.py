@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.arm_layers import build, in_row_blocks
+from tests.c_harness import SANITIZERS
 from tests.c_model import run_c_model
 from tests.conformance.trial import Trial
 from tinyptq.board import Board
@@ -41,11 +42,11 @@ def renamed(layer: Layer, names: dict[str, str]) -> Layer:
     return replace(layer, inputs=ins, outputs=outs, folded=folded)
 
 
-def on_host(trials: Sequence[Trial], folder: Path) -> Comparison:
+def on_host(trials: Sequence[Trial], folder: Path, flags: Sequence[str] = SANITIZERS) -> Comparison:
     """The C of the host, under every warning, ASan and UBSan, against the simulator."""
     program, inputs = together(trials)
     expected = simulate(program, inputs)
-    return compare(expected, run_c_model(program, inputs, folder), checkpoints(program))
+    return compare(expected, run_c_model(program, inputs, folder, flags), checkpoints(program))
 
 
 def on_board(trials: Sequence[Trial], board: Board, folder: Path, blocks: bool = False) -> Comparison:

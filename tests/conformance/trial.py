@@ -69,7 +69,7 @@ def make_trial(op: Op, single: Single) -> Trial:
     run_time = tuple(name for name in names if values[name].data is None)
     program = Program("single", "0" * 64, values, (layer,), run_time, results)
     inputs = draw_inputs(program, single)
-    if not op.builtins:
+    if op.write_steps is not None:
         return exported(program, inputs, single)
     codes = op.write_tflite(params)
     model = tiny_tflite.write_layer(codes, tensors(values, names), tensors(values, results), op.operand_order)
