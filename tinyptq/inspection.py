@@ -25,7 +25,7 @@ class InspectedLayer:
 
 @dataclass(frozen=True)
 class Inspection:
-    """ports: ("input" or "output", tensor name, shape). obstacles: what keeps the model from being built."""
+    """ports: ("input", "output" or "state", name, shape). obstacles: what keeps the model from being built."""
 
     name: str
     kind: str
@@ -42,11 +42,12 @@ def inspect(model: Path | str) -> Inspection:
     graph = simplify(load_model(model))
     inputs = [("input", name, graph.tensors[name].shape) for name in graph.inputs]
     outputs = [("output", name, graph.tensors[name].shape) for name in graph.outputs]
+    states = [("state", variable.name, variable.initial.shape) for variable in graph.variables]
     constants = [tensor.data for tensor in graph.tensors.values() if tensor.data is not None]
     return Inspection(
         name=model.name,
         kind=model_kind(model),
-        ports=tuple(inputs + outputs),
+        ports=tuple(inputs + outputs + states),
         layers=tuple(inspected(graph, node) for node in graph.nodes),
         parameters=sum(int(data.size) for data in constants),
         warnings=graph.warnings,
