@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import flatbuffers
@@ -46,7 +46,7 @@ def write_layer(
     inputs: all tensor operands in order; those with data become constants, the others graph inputs.
     order: Op.operand_order.
     """
-    tensors = [*inputs, *outputs]
+    tensors = [replace(t, qparams=None) if codes[0].numbers else t for t in (*inputs, *outputs)]
     wiring: list[tuple[TfliteCode, list[int], list[int]]] = []
     operands = list(range(len(inputs)))
     results = list(range(len(inputs), len(tensors)))

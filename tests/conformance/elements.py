@@ -26,7 +26,7 @@ from tests.conformance.draws import (
 from tests.conformance.trial import Single
 from tinyptq.graph import Array, QParams, Shape
 from tinyptq.ops.abs import Abs
-from tinyptq.ops.activation import RELU, RELU6, RELU_N1_TO_1, Clamp
+from tinyptq.ops.activation import NONE, RELU, RELU6, RELU_N1_TO_1, Clamp
 from tinyptq.ops.add import Add
 from tinyptq.ops.base import Operand
 from tinyptq.ops.cast import Cast
@@ -55,6 +55,7 @@ from tinyptq.ops.sub import Sub
 from tinyptq.ops.tanh import Tanh
 
 slopes = st.one_of(st.sampled_from([0.0, 0.01, 0.1, 0.3, 1.0]), st.floats(-2.0, 2.0, width=32))
+NUMBERS, NARROW = QParams.per_tensor(1.0), (-(2**14), 2**14)  # of int32, their products within it
 LARGEST = 127.0  # of a centred int8, in steps
 
 
@@ -137,8 +138,11 @@ def second_operand(draw: Draw, size: Shape, q: QParams, dtype: str) -> Operand:
 
 
 def pair(make: Callable[[Clamp], object], product: bool, draw: Draw, dtype: str) -> Single:
-    """Operands of unlike scales, an output near what the combination asks for."""
+    """Operands of unlike scales, an output near what the combination asks for; int32 are numbers that do not wrap."""
     left, right = broadcast(draw)
+    if dtype == "int32":
+        numbers = tuple(run_time(size, NUMBERS, dtype) for size in (left, right))
+        return Single(make(NONE), numbers, NUMBERS, ranges={0: NARROW, 1: NARROW}, seed=draw(seeds))
     first = activation(draw, left, dtype, 1e-5, 1e2)
     s0 = float(first.qparams.scale[0])
     q = qparams(draw, dtype, 1e-5, 1e2) if product else scaled(draw, dtype, s0, 1e-3, 1e3)
@@ -152,6 +156,8 @@ def pair(make: Callable[[Clamp], object], product: bool, draw: Draw, dtype: str)
 
 def squared_difference(draw: Draw, dtype: str) -> Single:
     drawn = pair(lambda _: SquaredDifference(), False, draw, dtype)
+    if dtype == "int32":
+        return drawn
     largest = max(float(operand.qparams.scale[0]) for operand in drawn.operands) * LARGEST
     return replace(drawn, output=scaled(draw, dtype, largest**2 / LARGEST, 0.1))
 

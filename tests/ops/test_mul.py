@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,13 @@ CASES = (
     ),
 )
 WIDE = widened(CASES)
+PLAIN = tuple(
+    replace(case, qparams={key: per_tensor(1.0) for key in (0, 1, "output")}, dtype="int32", spread=9.0)
+    for case in (
+        Case("int32", Mul(), ((1, 4, 1, 3), (1, 1, 5, 1)), "plain numbers, modulo 2^32"),
+        Case("int32-constant", Mul(RELU), ((1, 40), np.float32([3])), "a constant"),
+    )
+)
 
 
 def lowered(first: QParams, second: QParams, output: QParams) -> mul.MulInt:
@@ -56,7 +64,7 @@ def test_float_equals_litert(case: Case) -> None:
     float_law(mul.OP, case)
 
 
-@parametrize((*CASES, *WIDE))
+@parametrize((*CASES, *WIDE, *PLAIN))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(mul.OP, case)
 
@@ -67,7 +75,7 @@ def test_integers_stay_near_float(case: Case) -> None:
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(mul.OP, (*CASES, *WIDE), tmp_path)
+    c_law(mul.OP, (*CASES, *WIDE, *PLAIN), tmp_path)
 
 
 @settings(deadline=None, max_examples=15)
@@ -105,3 +113,9 @@ def test_constraints() -> None:
 @example(1e-3, 1e-3, 1.0)
 def test_int16_pairs_equal_tflm(first: float, second: float, ratio: float) -> None:
     wide_law(mul.OP, Mul(), (first, second), first * second * 2.0**15 * ratio)
+
+
+def test_int32_with_scales_is_refused() -> None:
+    number, step = (Operand((1, 3), per_tensor(scale), dtype=np.dtype(np.int32)) for scale in (1.0, 0.5))
+    with pytest.raises(TinyptqError, match="has to be plain numbers"):
+        mul.lower(Mul(), (number, step), (number,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,13 @@ CASES = (
     ),
 )
 WIDE = widened(CASES)
+PLAIN = tuple(
+    replace(case, qparams={key: per_tensor(1.0) for key in (0, 1, "output")}, dtype="int32", spread=9.0)
+    for case in (
+        Case("int32", Sub(), ((1, 4, 1, 3), (1, 1, 5, 1)), "plain numbers, modulo 2^32"),
+        Case("int32-constant", Sub(RELU), ((1, 40), np.float32([3])), "a constant"),
+    )
+)
 
 
 def lowered(first: QParams, second: QParams, output: QParams) -> sub.SubInt:
@@ -86,7 +94,7 @@ def test_float_equals_litert(case: Case) -> None:
     float_law(sub.OP, case)
 
 
-@parametrize((*CASES, *WIDE))
+@parametrize((*CASES, *WIDE, *PLAIN))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(sub.OP, case)
 
@@ -102,7 +110,7 @@ def test_attributes_survive_a_file(case: Case) -> None:
 
 
 def test_c_equals_numpy(tmp_path: Path) -> None:
-    c_law(sub.OP, (*CASES, *WIDE), tmp_path)
+    c_law(sub.OP, (*CASES, *WIDE, *PLAIN), tmp_path)
 
 
 @settings(deadline=None, max_examples=15)
@@ -139,3 +147,9 @@ def test_constraints() -> None:
 @example(1e-3, 1e-3, 1.0)
 def test_int16_pairs_equal_tflm(first: float, second: float, ratio: float) -> None:
     wide_law(sub.OP, Sub(), (first, second), max(first, second) * ratio)
+
+
+def test_int32_with_scales_is_refused() -> None:
+    number, step = (Operand((1, 3), per_tensor(scale), dtype=np.dtype(np.int32)) for scale in (1.0, 0.5))
+    with pytest.raises(TinyptqError, match="has to be plain numbers"):
+        sub.lower(Sub(), (number, step), (number,))

@@ -33,8 +33,9 @@ def exported_tensor_indices(program: Program) -> dict[str, int]:
 def lay_out(program: Program) -> tuple[FilePart, ...]:
     """The model, and behind it what runs once and gives the variables their first values."""
     index = exported_tensor_indices(program)
+    numbers = plain_values(program)
     tensors = [
-        FileTensor(name.encode(), v.shape, v.dtype, v.qparams, v.data)
+        FileTensor(name.encode(), v.shape, v.dtype, None if v.name in numbers else v.qparams, v.data)
         for name, v in zip(unique_names(program.values), program.values.values(), strict=True)
     ]
     handles = _handles(program.variables, tensors)
@@ -51,6 +52,17 @@ def lay_out(program: Program) -> tuple[FilePart, ...]:
         tuple(index[name] for name in program.outputs),
     )
     return (model, _first_values(program.variables)) if program.variables else (model,)
+
+
+def plain_values(program: Program) -> set[str]:
+    """Values that some operator takes or makes as numbers and not as steps of a scale."""
+    plain = [layer for layer in program.layers if is_plain(layer)]
+    return {name for layer in plain for name in (*layer.inputs, *layer.outputs)}
+
+
+def is_plain(layer: Layer) -> bool:
+    op = BY_NAME[layer.op]
+    return op.write_steps is None and any(code.numbers for code in op.write_tflite(layer.params))
 
 
 def _handles(variables: tuple[Variable, ...], tensors: list[FileTensor]) -> list[int]:

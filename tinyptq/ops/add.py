@@ -7,12 +7,21 @@ from functools import cached_property
 
 import numpy as np
 
+from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array, Shape
 from tinyptq.ops.activation import NONE, TFLITE_CODES, Clamp
 from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator
 from tinyptq.ops.broadcast import CONSTRAINTS, all_pairs, run_pairs
-from tinyptq.ops.element import SCALED, scaled_element
-from tinyptq.ops.rescaled_pair import RescaledPair, finish, lower_pair, pair_work, require_finer_inputs, rescale
+from tinyptq.ops.element import INTEGERS, scaled_element
+from tinyptq.ops.rescaled_pair import (
+    RescaledPair,
+    finish,
+    lower_pair,
+    pair_work,
+    plain_pair,
+    require_finer_inputs,
+    rescale,
+)
 from tinyptq.program import Work
 
 # Fraction bits the inputs gain before they are rescaled: |x − zero_point| < 2^8 becomes 2^28, |x| <= 2^15 2^30.
@@ -49,7 +58,7 @@ def read_tflite(operator: TfliteOperator) -> Add:
 
 def write_tflite(params: AddInt) -> tuple[TfliteCode, ...]:
     fields = {"FusedActivationFunction": params.pair.activation_code, "PotScaleInt16": False}
-    return (TfliteCode("ADD", "AddOptions", fields, version=2),)
+    return (TfliteCode("ADD", "AddOptions", fields, version=2, numbers=params.element == "int32"),)
 
 
 def infer_shapes(attrs: Add, first: Shape, second: Shape) -> tuple[Shape, ...]:
@@ -65,6 +74,9 @@ def lower(attrs: Add, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...])
 
     Source: TFLite Micro CalculateOpDataAdd.
     """
+    if outputs[0].dtype == np.int32:
+        require_no_activation(attrs)
+        return AddInt(plain_pair(inputs, outputs[0], attrs.activation))
     first, second, output = (float(operand.qparams.scale[0]) for operand in (*inputs, outputs[0]))
     left_shift = LEFT_SHIFTS[scaled_element(*inputs, *outputs)]
     common = 2.0 * max(first, second)
@@ -72,6 +84,15 @@ def lower(attrs: Add, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...])
     pair = lower_pair(inputs, outputs[0], left_shift, reals, common / (2.0**left_shift * output), attrs.activation)
     require_finer_inputs(pair, "sum", outputs[0].qparams, common)
     return AddInt(pair)
+
+
+def require_no_activation(attrs: Add) -> None:
+    if attrs.activation != NONE:
+        raise TinyptqError(
+            "unsupported-activation",
+            "an activation fused to an ADD of int32 numbers: tflite-micro ignores it, LiteRT does not",
+            hint="let it be an operator of its own",
+        )
 
 
 def sums(params: AddInt, first: Array, second: Array) -> Array:
@@ -101,7 +122,7 @@ OP = Op(
     run_float=run_float,
     constraints=CONSTRAINTS,
     quantization=FREE,
-    dtypes=SCALED,
+    dtypes=INTEGERS,
     lower=lower,
     run_int=run_int,
     work=work,

@@ -55,6 +55,7 @@ class TfliteCode:
               such an intermediate has the layer input's dtype and quantization.
     dtype:    of that intermediate when it is another one; it then has no quantization.
     leading:  constant operands before the layer's own (the table of a GATHER), in the layer output's quantization.
+    numbers:  operands and result are numbers and not steps of a scale: the file gives them no quantization.
     """
 
     builtin: str
@@ -65,6 +66,7 @@ class TfliteCode:
     version: int = 1
     dtype: np.dtype[Any] | None = None
     leading: tuple[Array, ...] = ()
+    numbers: bool = False
 
 
 Wire = Tensor | int  # a tensor that only the exported file has, or one of the layer's own by position

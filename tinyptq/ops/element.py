@@ -71,6 +71,17 @@ def require_scales(*operands: Operand) -> None:
             raise TinyptqError("scale-out-of-range", what)
 
 
+def require_plain(*operands: Operand) -> None:
+    """int32 elements that are numbers, not steps of a scale: all TFLite computes on in this type."""
+    for operand in operands:
+        scale, zero_point = float(operand.qparams.scale[0]), int(operand.qparams.zero_point[0])
+        if element(operand) != "int32" or (scale, zero_point) != (1.0, 0):
+            raise TinyptqError(
+                "unsupported-type",
+                f"{operand.dtype} of scale {scale:.3g}, zero point {zero_point}, where int32 has to be plain numbers",
+            )
+
+
 def require_reach(reach: int, shift: int, output: QParams) -> None:
     """Integers up to `reach` in magnitude, shifted left by `shift`, must stay in int32 before they are rescaled."""
     if reach << max(shift, 0) > 1 << 31:

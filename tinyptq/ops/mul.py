@@ -7,12 +7,12 @@ from functools import cached_property
 
 import numpy as np
 
-from tinyptq.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
+from tinyptq.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier, wrap32
 from tinyptq.graph import Array, Shape
 from tinyptq.ops.activation import NONE, TFLITE_CODES, Clamp, integer_bounds, tflite_code
 from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator
 from tinyptq.ops.broadcast import CONSTRAINTS, Loop, all_pairs, loop_nest, run_pairs
-from tinyptq.ops.element import SCALED, limits, require_reach, scaled_element, touched
+from tinyptq.ops.element import INTEGERS, limits, require_plain, require_reach, scaled_element, touched
 from tinyptq.program import Work
 
 LARGEST = {"int8": 255 * 255, "int16": 2**30}  # products
@@ -27,7 +27,10 @@ class Mul:
 
 @dataclass(frozen=True, eq=False)
 class MulInt:
-    """y = clamp(MBQM((x0 − zero_point_0) · (x1 − zero_point_1), multiplier, shift) + output_zero_point)."""
+    """y = clamp(MBQM((x0 − zero_point_0) · (x1 − zero_point_1), multiplier, shift) + output_zero_point).
+
+    int32: plain numbers, y = clamp(x0 · x1) modulo 2^32.
+    """
 
     input_shapes: tuple[Shape, Shape]
     output_shape: Shape
@@ -56,7 +59,8 @@ def read_tflite(operator: TfliteOperator) -> Mul:
 
 
 def write_tflite(params: MulInt) -> tuple[TfliteCode, ...]:
-    return (TfliteCode("MUL", "MulOptions", {"FusedActivationFunction": params.activation_code}, version=2),)
+    fields = {"FusedActivationFunction": params.activation_code}
+    return (TfliteCode("MUL", "MulOptions", fields, version=2, numbers=params.element == "int32"),)
 
 
 def infer_shapes(attrs: Mul, first: Shape, second: Shape) -> tuple[Shape, ...]:
@@ -69,6 +73,8 @@ def run_float(attrs: Mul, first: Array, second: Array) -> Array:
 
 def lower(attrs: Mul, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> MulInt:
     """Multiplier s_0 · s_1 / s_out in double. Source: TFLite Micro CalculateOpDataMul."""
+    if outputs[0].dtype == np.int32:
+        return plain(attrs, inputs, outputs[0])
     first, second, output = inputs[0].qparams, inputs[1].qparams, outputs[0].qparams
     real = float(first.scale[0]) * float(second.scale[0]) / float(output.scale[0])
     multiplier, shift = quantize_multiplier(real)
@@ -89,8 +95,18 @@ def lower(attrs: Mul, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...])
     )
 
 
+def plain(attrs: Mul, inputs: tuple[Operand, ...], output: Operand) -> MulInt:
+    """Of int32 operands: nothing is rescaled."""
+    require_plain(*inputs, output)
+    low, high = integer_bounds(attrs.activation, output.qparams, *limits("int32"))
+    shapes, code = (inputs[0].shape, inputs[1].shape), tflite_code(attrs.activation)
+    return MulInt(shapes, output.shape, "int32", (0, 0), 0, 0, 0, low, high, code)
+
+
 def products(params: MulInt, first: Array, second: Array) -> Array:
     """The integer specification on int64 arrays of integers; result in the element's range."""
+    if params.element == "int32":
+        return np.asarray(np.clip(wrap32(first * second), params.activation_min, params.activation_max))
     product = (first - params.input_zero_points[0]) * (second - params.input_zero_points[1])
     scaled = multiply_by_quantized_multiplier(product, params.multiplier, params.shift)
     y: Array = np.clip(scaled + params.output_zero_point, params.activation_min, params.activation_max)
@@ -118,7 +134,7 @@ OP = Op(
     run_float=run_float,
     constraints=CONSTRAINTS,
     quantization=FREE,
-    dtypes=SCALED,
+    dtypes=INTEGERS,
     lower=lower,
     run_int=run_int,
     work=work,

@@ -8,12 +8,12 @@ from functools import cached_property
 import numpy as np
 
 from tinyptq.errors import TinyptqError
-from tinyptq.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
+from tinyptq.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier, wrap32
 from tinyptq.graph import Array, QParams, Shape
 from tinyptq.ops.activation import Clamp, integer_bounds, tflite_code
 from tinyptq.ops.base import Operand
 from tinyptq.ops.broadcast import Loop, all_pairs, loop_nest
-from tinyptq.ops.element import limits, scaled_element, touched
+from tinyptq.ops.element import limits, require_plain, scaled_element, touched
 from tinyptq.program import Work
 
 
@@ -21,7 +21,7 @@ from tinyptq.program import Work
 class RescaledPair:
     """y = clamp(MBQM(r0 ∘ r1, output) + output_zero_point), r_i = MBQM((x_i − zero_point_i) · 2^left_shift, input i).
 
-    The operator says what ∘ is.
+    The operator says what ∘ is. int32: plain numbers, r_i = x_i, and y = clamp(x0 ∘ x1) modulo 2^32.
     """
 
     input_shapes: tuple[Shape, Shape]
@@ -55,6 +55,8 @@ class RescaledPair:
 
 def rescale(params: RescaledPair, first: Array, second: Array) -> tuple[Array, Array]:
     """r0, r1 of int64 arrays of integers."""
+    if params.element == "int32":
+        return first, second
     pair = zip((first, second), params.input_zero_points, params.input_multipliers, params.input_shifts, strict=True)
     r0, r1 = (
         multiply_by_quantized_multiplier((x - zero_point) << params.left_shift, multiplier, shift)
@@ -93,8 +95,19 @@ def lower_pair(
     )
 
 
+def plain_pair(inputs: tuple[Operand, ...], output: Operand, activation: Clamp) -> RescaledPair:
+    """Of int32 operands: nothing is rescaled."""
+    require_plain(*inputs, output)
+    low, high = integer_bounds(activation, output.qparams, *limits("int32"))
+    shapes, code = (inputs[0].shape, inputs[1].shape), tflite_code(activation)
+    zeros = (0, 0)
+    return RescaledPair(shapes, output.shape, "int32", 0, zeros, zeros, zeros, 0, 0, 0, low, high, code)
+
+
 def finish(params: RescaledPair, combined: Array) -> Array:
     """What follows the combination of both operands: rescale, add the zero point, clamp. int64."""
+    if params.element == "int32":
+        return np.asarray(np.clip(wrap32(combined), params.activation_min, params.activation_max))
     scaled = multiply_by_quantized_multiplier(combined, params.output_multiplier, params.output_shift)
     y: Array = np.clip(scaled + params.output_zero_point, params.activation_min, params.activation_max)
     return y

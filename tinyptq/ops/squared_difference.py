@@ -11,8 +11,8 @@ from tinyptq.graph import Array, Shape
 from tinyptq.ops.activation import NONE
 from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator
 from tinyptq.ops.broadcast import CONSTRAINTS, all_pairs, run_pairs
-from tinyptq.ops.element import SCALED, require_reach, scaled_element
-from tinyptq.ops.rescaled_pair import RescaledPair, finish, lower_pair, pair_work, rescale
+from tinyptq.ops.element import INTEGERS, require_reach, scaled_element
+from tinyptq.ops.rescaled_pair import RescaledPair, finish, lower_pair, pair_work, plain_pair, rescale
 from tinyptq.program import Work
 
 LEFT_SHIFTS = {"int8": 7, "int16": 0}  # the rescaled inputs stay within 2^14, their difference within 2^15
@@ -45,7 +45,7 @@ def read_tflite(operator: TfliteOperator) -> SquaredDifference:
 
 
 def write_tflite(params: SquaredDifferenceInt) -> tuple[TfliteCode, ...]:
-    return (TfliteCode("SQUARED_DIFFERENCE", "SquaredDifferenceOptions", version=2),)
+    return (TfliteCode("SQUARED_DIFFERENCE", "SquaredDifferenceOptions", version=2, numbers=params.element == "int32"),)
 
 
 def infer_shapes(attrs: SquaredDifference, first: Shape, second: Shape) -> tuple[Shape, ...]:
@@ -62,6 +62,8 @@ def lower(attrs: SquaredDifference, inputs: tuple[Operand, ...], outputs: tuple[
 
     Source: TFLite Micro SquaredDifferencePrepare.
     """
+    if outputs[0].dtype == np.int32:
+        return SquaredDifferenceInt(plain_pair(inputs, outputs[0], NONE))
     first, second, output = (float(operand.qparams.scale[0]) for operand in (*inputs, outputs[0]))
     name = scaled_element(*inputs, *outputs)
     left_shift = LEFT_SHIFTS[name]
@@ -99,7 +101,7 @@ OP = Op(
     run_float=run_float,
     constraints=CONSTRAINTS,
     quantization=FREE,
-    dtypes=SCALED,
+    dtypes=INTEGERS,
     lower=lower,
     run_int=run_int,
     work=work,

@@ -11,8 +11,16 @@ from tinyptq.graph import Array, Shape
 from tinyptq.ops.activation import NONE, Clamp, read_clamp
 from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator
 from tinyptq.ops.broadcast import CONSTRAINTS, all_pairs, run_pairs
-from tinyptq.ops.element import SCALED, scaled_element
-from tinyptq.ops.rescaled_pair import RescaledPair, finish, lower_pair, pair_work, require_finer_inputs, rescale
+from tinyptq.ops.element import INTEGERS, scaled_element
+from tinyptq.ops.rescaled_pair import (
+    RescaledPair,
+    finish,
+    lower_pair,
+    pair_work,
+    plain_pair,
+    require_finer_inputs,
+    rescale,
+)
 from tinyptq.program import Work
 
 LEFT_SHIFTS = {"int8": 20, "int16": 15}  # as ADD
@@ -48,7 +56,7 @@ def read_tflite(operator: TfliteOperator) -> Sub:
 
 def write_tflite(params: SubInt) -> tuple[TfliteCode, ...]:
     fields = {"FusedActivationFunction": params.pair.activation_code, "PotScaleInt16": False}
-    return (TfliteCode("SUB", "SubOptions", fields, version=2),)
+    return (TfliteCode("SUB", "SubOptions", fields, version=2, numbers=params.element == "int32"),)
 
 
 def infer_shapes(attrs: Sub, first: Shape, second: Shape) -> tuple[Shape, ...]:
@@ -64,6 +72,8 @@ def lower(attrs: Sub, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...])
 
     Measured on tflite-micro.
     """
+    if outputs[0].dtype == np.int32:
+        return SubInt(plain_pair(inputs, outputs[0], attrs.activation))
     first, second, output = (float(operand.qparams.scale[0]) for operand in (*inputs, outputs[0]))
     left_shift = LEFT_SHIFTS[scaled_element(*inputs, *outputs)]
     common = 2.0 * max(first, second)
@@ -100,7 +110,7 @@ OP = Op(
     run_float=run_float,
     constraints=CONSTRAINTS,
     quantization=FREE,
-    dtypes=SCALED,
+    dtypes=INTEGERS,
     lower=lower,
     run_int=run_int,
     work=work,
