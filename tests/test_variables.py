@@ -55,7 +55,7 @@ def test_simulator_equals_tflm_on_the_original_and_on_the_exported_file(make: Ca
     inputs = random_inputs(program, STEPS)
     found = simulate(program, inputs)
     original = tflm.run_tflm(model, inputs)
-    copies = {name for name in found if name.endswith(("_assigned", "_held"))}  # ours
+    copies = {name for name in found if name.endswith(("_assigned", "_held", "_integer"))}  # ours
     assert compare(found, original, [p for p in checkpoints(program) if p.value not in copies]).equal
     read = {variable.before for variable in program.variables} - copies
     assert all(np.array_equal(found[name], original[name].reshape(found[name].shape)) for name in read)

@@ -123,6 +123,11 @@ def left_in_floats(same: bool = True) -> bytes:
     return file_of(model, first)
 
 
+def floats_rescaled() -> bytes:
+    """The same, read with another scale than it is assigned with."""
+    return left_in_floats(same=False)
+
+
 def without_batch() -> bytes:
     """Vectors and a scalar-like one; axes in front are given to them."""
     model = Draft()
@@ -168,7 +173,7 @@ def float_ends() -> bytes:
 
 MODELS: tuple[Callable[[], bytes], ...] = (
     *(counter, swapped, delayed, without_batch, rescaled, seen, two_handles, shared_value, begun, overwritten),
-    *(words, wake_word, left_in_floats),
+    *(words, wake_word, left_in_floats, floats_rescaled),
 )
 REMEMBERED = {"swapped": 2, "shared_value": 2, "overwritten": 0, "wake_word": 6}  # variables, where it is not one
 each_model = pytest.mark.parametrize("make", MODELS, ids=[make.__name__ for make in MODELS])
