@@ -10,6 +10,7 @@ from tinyptq.errors import TinyptqError
 from tinyptq.frontend.flatbuffer import guarded, require
 from tinyptq.frontend.lookups import read_lookups
 from tinyptq.frontend.loops import read_loops
+from tinyptq.frontend.sequences import spell_sequences
 from tinyptq.frontend.shapes import settle_shapes
 from tinyptq.frontend.subgraphs import FileOperator, read_subgraphs
 from tinyptq.frontend.tflite_tensors import KEPT, Operands
@@ -31,14 +32,15 @@ def load_tflite(data: bytes, name: str = "model", where: str | None = None) -> G
         kept = frozenset((*names(main.outputs), *(variable.after for variable in model.variables)))
         operators, tensors = read_lookups(model.operators, model.tensors)
         settled = settle_shapes(operators, tensors, main.operands.unknown, kept)
-        loops = read_loops(settled.operators, subgraphs, settled.tensors)
+        operators, plain = spell_sequences(settled.operators, settled.tensors)
+        loops = read_loops(operators, subgraphs, plain)
     refused = {**model.refused, **loops.refused}
     nodes = tuple(
         node
-        for item in settled.operators
+        for item in operators
         for node in loops.nodes.get(item.source) or (read_node(where, item, main.operands, refused),)
     )
-    tensors = {**settled.tensors, **loops.tensors}
+    tensors = {**plain, **loops.tensors}
     written = {name for node in nodes for name in node.outputs if name in main.operands.oddities}
     tensors.update({name: replace(tensors[name], data=None) for name in written})
     graph = Graph(name, tensors, nodes, names(main.inputs), names(main.outputs), variables=model.variables)
