@@ -20,6 +20,7 @@ TYPES = {
     np.dtype(np.int32): tflite.TensorType.INT32,
     np.dtype(np.int64): tflite.TensorType.INT64,
     np.dtype(np.uint8): tflite.TensorType.UINT8,
+    np.dtype(np.bool_): tflite.TensorType.BOOL,
     np.dtype("V1"): tflite.TensorType.RESOURCE,
 }
 Wiring = list[tuple[TfliteCode, list[int], list[int]]]  # operators: what, input and output tensors

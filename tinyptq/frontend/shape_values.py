@@ -19,7 +19,7 @@ Rule = Callable[[TfliteOperator, list[Array]], Array]
 def known_value(operator: TfliteOperator) -> Array | None:
     """The operator's only output when it follows from shapes and constants; None when it does not, or is not ours.
 
-    Integers that stand for reals are left alone, except that FILL repeats one.
+    Integers that stand for reals are left alone, except that FILL repeats one; a float16 number it repeats is one here.
     """
     if len(operator.outputs) != 1 or len(operator.inputs) > MAX_OPERANDS:
         return None
@@ -31,6 +31,8 @@ def known_value(operator: TfliteOperator) -> Array | None:
     values = [data for data in operands if data is not None]
     if rule is None or not values or len(values) < len(operator.inputs):
         return None
+    if operator.builtin == "DEQUANTIZE":
+        return values[0].astype(np.float32) if values[0].dtype == np.float16 and values[0].size == 1 else None
     if operator.builtin != "FILL" and not all(is_plain(tensor) for tensor in (*operator.inputs, output)):
         return None
     try:
@@ -108,6 +110,7 @@ RULES: dict[str, Rule] = {
     "FILL": fill,
     "RANGE": ranged,
     "CAST": lambda operator, values: values[0],
+    "DEQUANTIZE": lambda operator, values: values[0],
     "PACK": lambda operator, values: np.stack(values, operator.options.Axis()),
     "CONCATENATION": lambda operator, values: np.concatenate(values, operator.options.Axis()),
     "GATHER": lambda operator, values: np.take(*pair(values), operator.options.Axis()),

@@ -12,6 +12,7 @@ from tinyptq.passes.drop_dead import drop_dead
 from tinyptq.passes.drop_identities import drop_identities
 from tinyptq.passes.fold_constants import fold_constants
 from tinyptq.passes.fold_float_islands import fold_float_islands
+from tinyptq.passes.fold_functions import fold_functions
 from tinyptq.passes.fold_integers import fold_integers
 from tinyptq.passes.fold_pad import fold_pad
 from tinyptq.passes.fold_scale import fold_scale
@@ -37,6 +38,7 @@ PASSES: tuple[Pass, ...] = (
     dequantize_constants,  # hybrid and float16 weights are floats from here on
     strip_quantize,  # so are the ends of models with int8 inputs
     fold_constants,
+    fold_functions,  # of comparisons, selections, powers, sines
     drop_identities,
     reshape_transposes,
     fold_space_to_batch,  # dilated convolutions of older exporters
@@ -66,6 +68,7 @@ INTEGER_PASSES: tuple[Pass, ...] = (
     dequantize_constants,  # numbers that float operators between integer ones read
     fold_constants,
     fold_float_islands,
+    fold_functions,  # of comparisons and selections
     fold_integers,
     fold_space_to_batch,
     centre_weights,

@@ -8,15 +8,14 @@ import numpy as np
 
 from tinyptq.graph import Array, Graph, Node, Tensor, fresh_name, rebuild
 from tinyptq.obstacles import FLOAT32
-from tinyptq.ops import BY_NAME
 from tinyptq.ops.dequantize import Dequantize
 from tinyptq.ops.function import Function
 from tinyptq.passes.drop_dead import drop_dead
-from tinyptq.passes.lift_axes import BROADCASTING, ELEMENTWISE
+from tinyptq.passes.elementary import ARITHMETIC, REALS
+from tinyptq.passes.fold_functions import step
 from tinyptq.ptq.ranges import quantize_array
 
 INT8 = np.dtype(np.int8)
-ARITHMETIC = frozenset((*ELEMENTWISE, *BROADCASTING)) - {"quantize", "dequantize", "prelu", "batch_matmul"}
 MOVES = frozenset(
     ("reshape", "transpose", "slice", "strided_slice", "split", "split_v", "unpack", "gather", "tile", "reverse_v2")
 )
@@ -89,9 +88,9 @@ def folded(graph: Graph, last: Node) -> dict[int, Node]:
     with np.errstate(all="ignore"):
         for node in nodes:
             operands = [live[name] if name in live else constant(graph, name) for name in node.inputs]
-            live[node.outputs[0]] = np.asarray(BY_NAME[node.op].run_float(node.attrs, *operands), np.float32)
+            live[node.outputs[0]] = np.asarray(step(node, operands))
     reals = live[last.inputs[0]]
-    if reals.shape != (256,) or not np.isfinite(reals).all():
+    if reals.shape != (256,) or reals.dtype != FLOAT32 or not np.isfinite(reals).all():
         return {}
     values = tuple(quantize_array(reals, result.qparams).tolist())
     return {id(last): Node("function", last.name, (start.name,), last.outputs, Function(values), last.source)}
@@ -112,7 +111,7 @@ def nodes_before(graph: Graph, name: str) -> tuple[Node, list[Node]] | None:
             return None
         elif node.op == "dequantize" and is_int8(graph.tensors[node.inputs[0]]):
             sources.append(node)
-        elif node.op in ARITHMETIC and is_float(graph, node):
+        elif node.op in REALS or (node.op in ARITHMETIC and is_float(graph, node)):
             if node not in found:
                 found.append(node)
                 waiting += node.inputs
