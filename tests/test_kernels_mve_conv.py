@@ -60,6 +60,10 @@ CASES = (
     case("pointwise-few", (1, 8, 8, 5), 4, (1, 1), "windows shorter than a vector", stride=2),
     case("far", (1, 6, 6, 150), 4, (1, 1), "steps beyond the immediate offset", stride=3),
     case("column", (1, 9, 1, 24), 4, (3, 1), "rows of one pixel"),
+    case("one", (1, 3, 3, 5), 6, (3, 3), "a single pixel", stride=3),
+    case("bytes", (1, 5, 9, 1), 4, (1, 1), "windows of one byte", stride=2),
+    case("pairs", (1, 5, 9, 2), 5, (5, 1), "runs of two bytes, more lines than registers"),
+    case("collected", (1, 33, 5, 8), 4, (3, 3), "rows collected until scratch is full, then the rest"),
     case("skips", (1, 9, 9, 16), 4, (2, 2), "stride beyond the kernel", stride=3),
     Case("valid", (1, 6, 6, 12), 8, Window((3, 3)), "no padding: lines are rows of the input"),
     Case("valid-few", (1, 6, 6, 2), 8, Window((3, 2)), "the same, short runs"),
@@ -106,7 +110,7 @@ def test_compiles_without_a_warning_at_every_level(compiler: str, level: str, tm
     check_no_warning(table(), compiler, level, tmp_path)
 
 
-@pytest.mark.parametrize(("case", "limit"), [(IC_FIRST, 122_000), (IC, 306_000), (KWS, 107_000)])
+@pytest.mark.parametrize(("case", "limit"), [(IC_FIRST, 109_000), (IC, 304_000), (KWS, 74_000)])
 def test_instructions(case: Case, limit: int, tmp_path: Path) -> None:
     """CMSIS-NN needs 599,528 and 597,016 and 289,103 for layers of these shapes (gcc 12.2 -O3)."""
     check_instructions(side_by_side({case.id: program_of(case)}), limit, tmp_path)

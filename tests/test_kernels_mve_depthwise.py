@@ -14,6 +14,7 @@ from tests.programs import activation, bias, qparams, single_layer_program, weig
 from tinyptq.board import load_board
 from tinyptq.graph import Shape
 from tinyptq.kernels import arm_mve_depthwise, choose
+from tinyptq.kernels.proofs import depthwise_matrix
 from tinyptq.ops.activation import NONE, RELU, RELU6, Clamp
 from tinyptq.ops.base import Operand
 from tinyptq.ops.depthwise_conv_2d import DepthwiseConv2D
@@ -133,7 +134,7 @@ def test_preconditions_are_proved_or_the_kernel_steps_back() -> None:
 
 def test_sums_stay_in_int16() -> None:
     """Two taps of ±127 always fit; -128 twice does not; nine of 28 do."""
-    layer = arm_mve_depthwise.matrix(program_of(CASES[0]).layers[0].params)
+    layer = depthwise_matrix(program_of(CASES[0]).layers[0].params)
     ones = np.ones((32, 9), np.int16)
     for weight, sizes in ((127, [2, 2, 2, 2, 1]), (-128, [1] * 9), (85, [3, 3, 3]), (86, [2, 2, 2, 2, 1]), (28, [9])):
         assert arm_mve_depthwise.sums(replace(layer, weights=(ones * weight).astype(np.int8)), range(9)) == sizes

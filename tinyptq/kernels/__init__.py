@@ -13,6 +13,7 @@ from tinyptq.kernels import (
     arm_mve,
     arm_mve_conv,
     arm_mve_depthwise,
+    arm_mve_vector,
     scalar_affine,
     thumb1,
     thumb1_conv,
@@ -26,6 +27,7 @@ from tinyptq.program import Layer
 KERNELS: tuple[Kernel, ...] = (
     *arm_mve.KERNELS,
     *arm_affine.KERNELS,
+    *arm_mve_vector.KERNELS,
     *arm_mve_conv.KERNELS,
     *arm_mve_depthwise.KERNELS,
     *arm_dsp.KERNELS,

@@ -13,10 +13,10 @@ import numpy as np
 
 from tinyptq.graph import Array
 from tinyptq.kernels.arm_dsp import requantizes
-from tinyptq.kernels.arm_mve_depthwise import matrix
 from tinyptq.kernels.base import Cost, Kernel
 from tinyptq.kernels.proofs import (
     Pointwise,
+    depthwise_matrix,
     group_starts,
     right_shifts,
     rounds_half_up,
@@ -92,7 +92,7 @@ def offsets(params: DepthwiseConv2DInt) -> tuple[tuple[int, int], ...]:
 
 
 def live(params: DepthwiseConv2DInt) -> Pointwise:
-    return without_dead_channels(matrix(params), params.activation_max)
+    return without_dead_channels(depthwise_matrix(params), params.activation_max)
 
 
 def supports(params: DepthwiseConv2DInt) -> bool:

@@ -18,7 +18,14 @@ import numpy as np
 from tinyptq.graph import Array
 from tinyptq.kernels.arm_mve_depthwise_loop import LANES, WORD_REACH, Walk, multiplies, requantize, store
 from tinyptq.kernels.base import Cost, Kernel
-from tinyptq.kernels.proofs import Pointwise, accumulator_bound, group_starts, right_shifts, rounds_half_up
+from tinyptq.kernels.proofs import (
+    Pointwise,
+    accumulator_bound,
+    depthwise_matrix,
+    group_starts,
+    right_shifts,
+    rounds_half_up,
+)
 from tinyptq.ops.depthwise_conv_2d import DepthwiseConv2DInt
 from tinyptq.ops.window import ring_bytes
 
@@ -61,29 +68,11 @@ class DepthwiseTile:
         return self.taps * LANES
 
 
-def matrix(params: DepthwiseConv2DInt) -> Pointwise:
-    """The filters as rows of a matrix [channels, taps], for the proofs."""
-    channels = params.output_shape[3]
-    return Pointwise(
-        rows=params.output_shape[1],
-        row_pixels=params.output_shape[2],
-        by_rows=True,
-        weights=params.weights.reshape(-1, channels).T,
-        bias=params.bias,
-        folded_bias=params.folded_bias,
-        multiplier=params.multiplier,
-        shift=params.shift,
-        input_zero_point=params.input_zero_point,
-        output_zero_point=params.output_zero_point,
-        activation_min=params.activation_min,
-    )
-
-
 def supports(params: DepthwiseConv2DInt) -> bool:
     """One filter per channel, right shifts and accumulators that the short requantization covers, short code."""
     if params.element != "int8" or params.depth_multiplier != 1:
         return False
-    layer, path = matrix(params), walk(params)
+    layer, path = depthwise_matrix(params), walk(params)
     right = right_shifts(layer)
     return (
         bool((right >= 1).all() and (right <= 31).all())
@@ -136,7 +125,7 @@ def sums(layer: Pointwise, order: Sequence[int]) -> list[int]:
 
 def pack(params: DepthwiseConv2DInt) -> Mapping[str, Array]:
     """Weights int8 [groups, taps in order, 16]; parameters int32 [groups, 4 vectors, (bias, multiplier, shift), 4]."""
-    layer, path = matrix(params), walk(params)
+    layer, path = depthwise_matrix(params), walk(params)
     starts = group_starts(max(layer.outputs, LANES), LANES)
     channels = (np.array(starts)[:, None] + np.arange(LANES)) % layer.outputs  # beyond the last: anything
     weights = layer.weights[:, tap_order(path)][channels].transpose(0, 2, 1)
@@ -150,7 +139,7 @@ def pack(params: DepthwiseConv2DInt) -> Mapping[str, Array]:
 
 
 def details(params: DepthwiseConv2DInt) -> DepthwiseTile:
-    layer, path = matrix(params), walk(params)
+    layer, path = depthwise_matrix(params), walk(params)
     direct = path.kernel[0] <= len(LINES)
     output_bytes = params.output_row_bytes
     folds = fold(params) > 1 and not path.flat
@@ -159,7 +148,7 @@ def details(params: DepthwiseConv2DInt) -> DepthwiseTile:
     step = LANES if folds else layer.outputs
     return DepthwiseTile(
         walk=path,
-        loop=(*multiply, *requantize(rounds_half_up(layer)), *store(clamps, step, path.lanes)),
+        loop=(*multiply, *requantize(rounds_half_up(layer)), *store(clamps, layer.output_zero_point, step, path.lanes)),
         lines=LINES[: path.kernel[0]] if direct else (),
         start=max(path.centre, 0) * path.tap,
         channels=layer.outputs,
@@ -180,7 +169,7 @@ def cost(params: DepthwiseConv2DInt) -> Cost:
     if tile.walk.flat:
         rows, pixels = 1, rows
     filled = (rows - 1) * window.stride[0] + window.extent[0] if window.padded else 0
-    loop = len(tile.loop) + (2 if tile.lines else 3)
+    loop = len(tile.loop) + (1 if tile.lines else 2)
     around = 35 * calls + (15 if tile.lines else 30)
     return Cost(
         instructions=rows * (tile.groups * pixels * loop + around) + filled * (60 + params.lines.bytes // 5) + 40,

@@ -119,10 +119,16 @@ def requantize(half_up: bool) -> list[str]:
     return text
 
 
-def store(clamps: tuple[int, int], step: int, lanes: int) -> list[str]:
-    """Narrow q0-q3 to 16 int8, add the zero point, clamp; step: bytes to the next output."""
+def store(clamps: tuple[int, int], zero_point: int, step: int, lanes: int) -> list[str]:
+    """Narrow q0-q3 to 16 int8, add the zero point, clamp; step: bytes to the next output.
+
+    Where the zero point is -128, saturating to 0 ... 255 first saves an addition.
+    """
     text = ["vqmovnb.s32 q0, q0", "vqmovnb.s32 q2, q2", "vqmovnt.s32 q0, q1", "vqmovnt.s32 q2, q3"]
-    text += ["vqadd.s16 q0, q0, r0", "vqadd.s16 q2, q2, r0", "vqmovnb.s16 q0, q0", "vqmovnt.s16 q0, q2"]
+    if zero_point == -128:
+        text += ["vqmovunb.s16 q0, q0", "vqmovunt.s16 q0, q2", "vadd.i8 q0, q0, r0"]
+    else:
+        text += ["vqadd.s16 q0, q0, r0", "vqadd.s16 q2, q2, r0", "vqmovnb.s16 q0, q0", "vqmovnt.s16 q0, q2"]
     text += ["vdup.8 q1, r11", "vmax.s8 q0, q0, q1"] if clamps[0] > -128 else []
     text += ["vdup.8 q1, r12", "vmin.s8 q0, q0, q1"] if clamps[1] < 127 else []
     address = f"[r6], #{step}" if step <= BYTE_REACH else "[r6]"

@@ -9,6 +9,7 @@ import numpy as np
 from tinyptq.fixedpoint import multiply_by_quantized_multiplier
 from tinyptq.graph import Array
 from tinyptq.ops.conv_2d import Conv2DInt
+from tinyptq.ops.depthwise_conv_2d import DepthwiseConv2DInt
 from tinyptq.ops.fully_connected import FullyConnectedInt
 
 
@@ -46,11 +47,12 @@ class Pointwise:
 
 def pointwise(params: Conv2DInt | FullyConnectedInt) -> Pointwise:
     """The matrix of a layer for which is_pointwise holds."""
-    by_rows = isinstance(params, Conv2DInt)
+    if isinstance(params, Conv2DInt):
+        return without_dead_channels(conv_matrix(params), params.activation_max)
     layer = Pointwise(
-        rows=params.output_shape[1] if isinstance(params, Conv2DInt) else 1,
-        row_pixels=params.output_shape[2] if isinstance(params, Conv2DInt) else params.vectors,
-        by_rows=by_rows,
+        rows=1,
+        row_pixels=params.vectors,
+        by_rows=False,
         weights=params.weights.reshape(len(params.weights), -1),
         bias=params.bias,
         folded_bias=params.folded_bias,
@@ -61,6 +63,32 @@ def pointwise(params: Conv2DInt | FullyConnectedInt) -> Pointwise:
         activation_min=params.activation_min,
     )
     return without_dead_channels(layer, params.activation_max)
+
+
+def conv_matrix(params: Conv2DInt) -> Pointwise:
+    """The filters of any kernel as rows of a matrix [out, kernel_h · kernel_w · in / groups]."""
+    return image_matrix(params, params.weights.reshape(len(params.weights), -1))
+
+
+def depthwise_matrix(params: DepthwiseConv2DInt) -> Pointwise:
+    """The filters as rows of a matrix [channels, taps]."""
+    return image_matrix(params, params.weights.reshape(-1, params.output_shape[3]).T)
+
+
+def image_matrix(params: Conv2DInt | DepthwiseConv2DInt, weights: Array) -> Pointwise:
+    return Pointwise(
+        rows=params.output_shape[1],
+        row_pixels=params.output_shape[2],
+        by_rows=True,
+        weights=weights,
+        bias=params.bias,
+        folded_bias=params.folded_bias,
+        multiplier=params.multiplier,
+        shift=params.shift,
+        input_zero_point=params.input_zero_point,
+        output_zero_point=params.output_zero_point,
+        activation_min=params.activation_min,
+    )
 
 
 def without_dead_channels(layer: Pointwise, activation_max: int) -> Pointwise:

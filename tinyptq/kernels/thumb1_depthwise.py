@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyptq.graph import Array
-from tinyptq.kernels.arm_mve_depthwise import matrix
 from tinyptq.kernels.base import Cost, Kernel, Part
-from tinyptq.kernels.proofs import Pointwise, rounds_half_up, without_dead_channels
+from tinyptq.kernels.proofs import Pointwise, depthwise_matrix, rounds_half_up, without_dead_channels
 from tinyptq.kernels.thumb1 import requantization, requantizes
 from tinyptq.ops import window as win
 from tinyptq.ops.depthwise_conv_2d import DepthwiseConv2DInt
@@ -112,7 +111,7 @@ def is_turned(params: DepthwiseConv2DInt) -> bool:
 
 
 def live(params: DepthwiseConv2DInt) -> Pointwise:
-    return without_dead_channels(matrix(params), params.activation_max)
+    return without_dead_channels(depthwise_matrix(params), params.activation_max)
 
 
 def supports(params: DepthwiseConv2DInt) -> bool:

@@ -15,49 +15,47 @@
 #error "tq_math.h is of another tinyptq version: generate again"
 #endif
 
-static int8_t arena[768] TQ_ARENA;
+static int8_t arena[2584] TQ_ARENA;
 
 typedef char golden_arena_size_check[sizeof(arena) == GOLDEN_ARENA_BYTES ? 1 : -1];
 
 typedef char golden_weights_size_check[
     sizeof(golden_layer0_weights) + sizeof(golden_layer0_parameters) + sizeof(golden_layer1_weights) +
-        sizeof(golden_layer1_parameters) + sizeof(golden_layer4_stream) +
-        sizeof(golden_layer5_exponentials)
+        sizeof(golden_layer1_parameters) + sizeof(golden_layer4_weights) +
+        sizeof(golden_layer4_parameters) + sizeof(golden_layer5_exponentials)
         == GOLDEN_WEIGHTS_BYTES ? 1 : -1];
 
-/* One line of the padded image, 56 bytes: input row `row` between its borders, or all border. */
-static void conv_2d_0_fill_line(int8_t *line, const int8_t *input, int32_t row)
-{
-    if ((row < 0) || (row >= 6)) {
-        memset(line, (-3), 56u);
-        return;
-    }
-    memset(line, (-3), 8u);
-    line += 8;
-    memcpy(line, input + row * 40, 40u);
-    memset(line + 40, (-3), 8u);
-}
-
-/* Tiles of 2 x 4 channels, pixel by pixel, of one group of four output channels.
+/* Tiles of two pixels x 4 channels, pixel by pixel, for groups of four output channels in turn. A pixel has 72
+ * inputs, 8 outputs.
  *
  * r0 r2 r4 r6 accumulate the first pixel, r8 r10 r12 lr the second (VMLADAV wants even numbers).
- * r1 and r3 walk through the two pixels, r5 the output, r11 the weights; r9 counts tiles. r0 is the pointer to bias,
- * multiplier and shift until they are in q5, q6 and q7; q0-q4 hold what is being multiplied. r7 is left alone: it is
- * the frame pointer of some compilers. Never inlined: compilers that guess the size of the code from the number of
- * its lines are wrong about .rept, which must not matter to the code around it.
+ * r1 and r3 walk through the two pixels, r5 the output, r11 the weights; r9 counts tiles, r7 is the zero point. q5, q6
+ * and q7 are bias, multiplier and shift of the group, q0-q4 hold what is being multiplied. r7, the frame pointer of some
+ * compilers, waits on the stack with what is needed only between the groups, 24 bytes the compiler does not count.
+ * Never inlined: compilers that guess the size of the code from the number of its lines are wrong about .rept, which must
+ * not matter to the code around it.
  */
-static __attribute__((noinline)) void conv_2d_0_tiles(const int8_t *pixels, int8_t *target, const int8_t *weights, const int32_t *parameters, int32_t tiles)
+static __attribute__((noinline)) void mve_product_0(const int8_t *pixels, int8_t *target, const int8_t *weights, const int32_t *parameters, int32_t tiles, int32_t groups)
 {
-    register const int32_t *quantization __asm__("r0") = parameters;
     register const int8_t *first __asm__("r1") = pixels;
-    register const int8_t *second __asm__("r3") = pixels + 72;
-    register int8_t *result __asm__("r5") = target;
-    register int32_t count __asm__("r9") = tiles;
+    register int8_t *result __asm__("r2") = target;
+    register int32_t count __asm__("r3") = tiles;
+    register const int32_t *quantization __asm__("r4") = parameters;
+    register int32_t left __asm__("r5") = groups;
     register const int8_t *block __asm__("r11") = weights + 160;
     __asm__ volatile(
-        "vldrw.u32 q5, [r0]\n"
-        "vldrw.u32 q6, [r0, #16]\n"
-        "vldrw.u32 q7, [r0, #32]\n"
+        "push {r1, r2, r3, r4, r5, r7}\n" /* [sp] pixels, #4 output, #8 tiles, #12 parameters, #16 groups left */
+        "mov r7, #-128\n"
+        "0:\n"
+        "ldrd r1, r5, [sp, #0]\n"
+        "ldrd r9, r0, [sp, #8]\n"
+        "add r2, r5, #4\n"
+        "add r3, r1, #72\n"
+        "str r2, [sp, #4]\n"
+        "vldrw.u32 q5, [r0], #16\n"
+        "vldrw.u32 q6, [r0], #16\n"
+        "vldrw.u32 q7, [r0], #16\n"
+        "str r0, [sp, #12]\n"
         "1:\n"
         "vldrb.u8 q0, [r1], #16\n"
         "vldrw.u32 q1, [r11, #-160]\n"
@@ -141,47 +139,77 @@ static __attribute__((noinline)) void conv_2d_0_tiles(const int8_t *pixels, int8
         "vrshl.s32 q0, q0, q7\n"
         "vqmovnb.s32 q2, q0\n"
         "vrshl.s32 q1, q1, q7\n"
-        "mov r0, #-128\n"
         "vqmovnt.s32 q2, q1\n" /* a 32-bit lane of q2 is one channel: first pixel, second pixel */
-        "vqadd.s16 q2, q2, r0\n"
+        "vqadd.s16 q2, q2, r7\n"
         "vqmovnb.s16 q2, q2\n"
         "vstrb.32 q2, [r5], #8\n"
         "vshr.u32 q3, q2, #16\n"
         "vstrb.32 q3, [r5], #8\n"
         "subs r9, r9, #1\n"
         "bne 1b\n"
-        : "+r"(quantization), "+r"(first), "+r"(second), "+r"(result), "+r"(count), "+r"(block)
+        "ldr r0, [sp, #16]\n"
+        "add r11, r11, #320\n"
+        "subs r0, r0, #1\n"
+        "str r0, [sp, #16]\n"
+        "bne 0b\n"
+        "pop {r1, r2, r3, r4, r5, r7}\n"
+        : "+r"(first), "+r"(result), "+r"(count), "+r"(quantization), "+r"(left), "+r"(block)
         :
-        : "r2", "r4", "r6", "r8", "r10", "r12", "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7",
-          "cc", "memory");
+        : "r0", "r6", "r8", "r9", "r10", "r12", "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "cc", "memory");
 }
 
-/* 24 bytes of every window: r1 walks along a line, r2 along the windows, q0 and q1 hold what is being copied. */
-static __attribute__((noinline)) void conv_2d_0_copy(const int8_t *line, int8_t *columns, int32_t pixels)
+/* One line of the padded image, 56 bytes: input row `row` between its borders, or all border. */
+static void conv_2d_0_fill_line(int8_t *line, const int8_t *input, int32_t row)
 {
-    register const int8_t *source __asm__("r1") = line;
-    register int8_t *target __asm__("r2") = columns;
-    register int32_t count __asm__("r3") = pixels;
+    if ((row < 0) || (row >= 6)) {
+        memset(line, (-3), 56u);
+        return;
+    }
+    memset(line, (-3), 8u);
+    line += 8;
+    memcpy(line, input + row * 40, 40u);
+    memset(line + 40, (-3), 8u);
+}
+
+/* 24 bytes of every line under the windows of some pixels: r1 r2 r3 walk along the lines, r4 along the
+ * windows; r0, q0 and q1 hold what is being copied, lr counts.
+ */
+static __attribute__((noinline)) void conv_2d_0_copy(const int8_t *line0, const int8_t *line1, const int8_t *line2, int8_t *columns, int32_t pixels)
+{
+    register const int8_t *source0 __asm__("r1") = line0;
+    register const int8_t *source1 __asm__("r2") = line1;
+    register const int8_t *source2 __asm__("r3") = line2;
+    register int8_t *target __asm__("r4") = columns;
+    register int32_t count __asm__("r5") = pixels;
     __asm__ volatile(
+        "dls lr, r5\n"
         "1:\n"
         "vldrb.u8 q0, [r1], #8\n"
-        "vstrb.8 q0, [r2], #8\n"
+        "vstrb.8 q0, [r4], #8\n"
         "vldrb.u8 q1, [r1]\n"
-        "vstrb.8 q1, [r2], #64\n"
-        "subs r3, r3, #1\n"
-        "bne.w 1b\n"
-        : "+r"(source), "+r"(target), "+r"(count)
-        :
-        : "r0", "q0", "q1", "cc", "memory");
+        "vstrb.8 q1, [r4], #16\n"
+        "vldrb.u8 q0, [r2], #8\n"
+        "vstrb.8 q0, [r4], #8\n"
+        "vldrb.u8 q1, [r2]\n"
+        "vstrb.8 q1, [r4], #16\n"
+        "vldrb.u8 q0, [r3], #8\n"
+        "vstrb.8 q0, [r4], #8\n"
+        "vldrb.u8 q1, [r3]\n"
+        "vstrb.8 q1, [r4], #16\n"
+        "le lr, 1b\n"
+        : "+r"(source0), "+r"(source1), "+r"(source2), "+r"(target)
+        : "r"(count)
+        : "r0", "lr", "q0", "q1", "cc", "memory");
 }
 
 /* conv_2d 1x6x5x8 -> 1x6x5x8: kernel 3x3, stride 1x1, padding 1 above 1 below 1 left 1 right, for Arm MVE:
- * 5 windows of 72 bytes side by side in scratch memory, then a matrix product.
+ * windows of 72 bytes side by side in scratch memory, 30 of them at most, then a matrix product.
  */
 static void conv_2d_0(const int8_t *input, int8_t *output, const int8_t *weights, const int32_t *parameters, int8_t *scratch, int32_t first_row, int32_t end_row)
 {
     int8_t *const columns = scratch + 168;
     int8_t *out = output + first_row * 40;
+    int32_t pixels = 0; /* whose windows lie in columns */
     /* Lines [0, filled) of the padded image have been in the ring. */
     int32_t filled = (first_row == 0) ? 0 : (first_row - 1) + 3;
     for (int32_t row = first_row; row < end_row; row++) {
@@ -193,49 +221,57 @@ static void conv_2d_0(const int8_t *input, int8_t *output, const int8_t *weights
         for (int32_t tap = 0; tap < 3; tap++) {
             lines[tap] = scratch + ((top + tap) % 3) * 56;
         }
-        for (int32_t block = 0; block < 1; block++) {
-            const int32_t start = (block * 5 < 0) ? block * 5 : 0;
-            int8_t *const target = out + start * 8;
-            for (int32_t tap = 0; tap < 3; tap++) {
-                const int8_t *const line = lines[tap] + start * 8;
-                conv_2d_0_copy(line, columns + tap * 24, 5);
-            }
-            for (int32_t group = 0; group < 2; group++) {
-                const int32_t channel = (group * 4 < 4) ? group * 4 : 4;
-                const int8_t *const filters = weights + group * 320;
-                const int32_t *const quantization = parameters + group * 12;
-                conv_2d_0_tiles(columns, target + channel, filters, quantization, 2);
-                conv_2d_0_tiles(columns + 216, target + 24 + channel, filters, quantization, 1);
-            }
+        {
+            int8_t *const next = columns + pixels * 72;
+            conv_2d_0_copy(lines[0], lines[1], lines[2], next, 5);
         }
-        out += 40;
+        pixels += 5;
+        if ((pixels == 30) || (row + 1 == end_row)) {
+            mve_product_0(columns, out, weights, parameters, pixels / 2, 2);
+            if (pixels % 2 == 1) {
+                mve_product_0(columns + (pixels - 2) * 72, out + (pixels - 2) * 8, weights, parameters, 1, 2);
+            }
+            out += pixels * 8;
+            pixels = 0;
+        }
     }
 }
 
-/* Tiles of 2 x 4 channels, pixel by pixel, of one group of four output channels.
+/* Tiles of two pixels x 4 channels, pixel by pixel, for groups of four output channels in turn. A pixel has 8
+ * inputs, 8 outputs.
  *
  * r0 r2 r4 r6 accumulate the first pixel, r8 r10 r12 lr the second (VMLADAV wants even numbers).
- * r1 and r3 walk through the two pixels, r5 the output, r11 the weights; r9 counts tiles. r0 is the pointer to bias,
- * multiplier and shift until they are in q5, q6 and q7; q0-q4 hold what is being multiplied. r7 is left alone: it is
- * the frame pointer of some compilers. Never inlined: compilers that guess the size of the code from the number of
- * its lines are wrong about .rept, which must not matter to the code around it.
+ * r1 and r3 walk through the two pixels, r5 the output, r11 the weights; r9 counts tiles, r7 is the zero point. q5, q6
+ * and q7 are bias, multiplier and shift of the group, q0-q4 hold what is being multiplied. r7, the frame pointer of some
+ * compilers, waits on the stack with what is needed only between the groups, 24 bytes the compiler does not count.
+ * Never inlined: compilers that guess the size of the code from the number of its lines are wrong about .rept, which must
+ * not matter to the code around it.
  */
-static __attribute__((noinline)) void conv_2d_1_tiles(const int8_t *pixels, int8_t *target, const int8_t *weights, const int32_t *parameters, int32_t tiles)
+static __attribute__((noinline)) void mve_product_1(const int8_t *pixels, int8_t *target, const int8_t *weights, const int32_t *parameters, int32_t tiles, int32_t groups)
 {
-    register const int32_t *quantization __asm__("r0") = parameters;
     register const int8_t *first __asm__("r1") = pixels;
-    register const int8_t *second __asm__("r3") = pixels + 8;
-    register int8_t *result __asm__("r5") = target;
-    register int32_t count __asm__("r9") = tiles;
+    register int8_t *result __asm__("r2") = target;
+    register int32_t count __asm__("r3") = tiles;
+    register const int32_t *quantization __asm__("r4") = parameters;
+    register int32_t left __asm__("r5") = groups;
     register const int8_t *block __asm__("r11") = weights + 32;
     __asm__ volatile(
-        "vldrw.u32 q5, [r0]\n"
-        "vldrw.u32 q6, [r0, #16]\n"
-        "vldrw.u32 q7, [r0, #32]\n"
+        "push {r1, r2, r3, r4, r5, r7}\n" /* [sp] pixels, #4 output, #8 tiles, #12 parameters, #16 groups left */
+        "mov r7, #-128\n"
         "vmrs r2, vpr\n"
-        "push {r2}\n" /* compilers have no common name for the predicate: it is given back as it was */
         "mov r0, #8\n"
         "vctp.8 r0\n" /* a pixel is shorter than a vector: read no lane beyond it */
+        "push {r2}\n" /* compilers have no common name for the predicate: it is given back as it was */
+        "0:\n"
+        "ldrd r1, r5, [sp, #4]\n"
+        "ldrd r9, r0, [sp, #12]\n"
+        "add r2, r5, #4\n"
+        "add r3, r1, #8\n"
+        "str r2, [sp, #8]\n"
+        "vldrw.u32 q5, [r0], #16\n"
+        "vldrw.u32 q6, [r0], #16\n"
+        "vldrw.u32 q7, [r0], #16\n"
+        "str r0, [sp, #16]\n"
         "1:\n"
         "vpst\n"
         "vldrbt.u8 q0, [r1], #16\n"
@@ -265,43 +301,37 @@ static __attribute__((noinline)) void conv_2d_1_tiles(const int8_t *pixels, int8
         "vrshl.s32 q0, q0, q7\n"
         "vqmovnb.s32 q2, q0\n"
         "vrshl.s32 q1, q1, q7\n"
-        "mov r0, #-128\n"
         "vqmovnt.s32 q2, q1\n" /* a 32-bit lane of q2 is one channel: first pixel, second pixel */
-        "vqadd.s16 q2, q2, r0\n"
+        "vqadd.s16 q2, q2, r7\n"
         "vqmovnb.s16 q2, q2\n"
         "vstrb.32 q2, [r5], #8\n"
         "vshr.u32 q3, q2, #16\n"
         "vstrb.32 q3, [r5], #8\n"
         "subs r9, r9, #1\n"
         "bne 1b\n"
+        "ldr r0, [sp, #20]\n"
+        "add r11, r11, #64\n"
+        "subs r0, r0, #1\n"
+        "str r0, [sp, #20]\n"
+        "bne 0b\n"
         "pop {r2}\n"
         "vmsr vpr, r2\n"
-        : "+r"(quantization), "+r"(first), "+r"(second), "+r"(result), "+r"(count), "+r"(block)
+        "pop {r1, r2, r3, r4, r5, r7}\n"
+        : "+r"(first), "+r"(result), "+r"(count), "+r"(quantization), "+r"(left), "+r"(block)
         :
-        : "r2", "r4", "r6", "r8", "r10", "r12", "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7",
-          "cc", "memory");
+        : "r0", "r6", "r8", "r9", "r10", "r12", "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "cc", "memory");
 }
 
-/* 8 -> 8 channels of every pixel, 5 pixels in a row, for Arm MVE. Channels are the outer loop; the last
- * are computed together with those before them once more, and so is an odd pixel at the end: equal values, no tail code.
- */
+/* 8 -> 8 channels of every pixel, 5 pixels in a row, for Arm MVE. */
 static void conv_2d_1(const int8_t *input, int8_t *output, const int8_t *weights, const int32_t *parameters, int32_t first_row, int32_t end_row)
 {
     const int32_t pixels = (end_row - first_row) * 5;
     const int8_t *const source = input + first_row * 40;
     int8_t *const target = output + first_row * 40;
 
-    for (int32_t group = 0; group < 2; group++) {
-        const int32_t channel = (group * 4 < 4) ? group * 4 : 4;
-        const int8_t *const block = weights + group * 64;
-        const int32_t *const quantization = parameters + group * 12;
-        int32_t pixel = 0;
-        while (pixel < pixels) {
-            const int32_t start = (pixels - pixel == 1) ? pixel - 1 : pixel;
-            const int32_t tiles = (pixels - start) / 2;
-            conv_2d_1_tiles(source + start * 8, target + start * 8 + channel, block, quantization, tiles);
-            pixel = start + 2 * tiles;
-        }
+    mve_product_1(source, target, weights, parameters, pixels / 2, 2);
+    if (pixels % 2 == 1) {
+        mve_product_1(source + (pixels - 2) * 8, target + (pixels - 2) * 8, weights, parameters, 1, 2);
     }
 }
 
@@ -368,99 +398,79 @@ static void mean_0(const int8_t *input, int8_t *output)
     }
 }
 
-/* A widened pixel x all output channels, 2 at a time.
+/* A pixel of 8 inputs x groups of 3 output channels.
  *
- * r0 walks through the pixel, r1 through the constants. r4 accumulate channel 0 + 256 * channel 1 of each pair of channels,
- * r6 channel 0. r2 r3 r7 lr hold pairs of inputs, r9-r12 words of weights, then their low bytes.
- * After the products r0 is the multiplier, r2 the rounding, r3 the shift, r9 the output. r7, a frame pointer to some
- * compilers, waits on the stack with what is needed only between the tiles: up to 32 bytes the compiler does not count.
- * Never inlined: compilers that guess the size of the code from the number of its lines are wrong about .rept.
+ * r0 r2 r4 r6 accumulate the even channels of a group, r8 r10 r12 lr the odd ones (VMLADAV wants even numbers).
+ * r1 walks through the pixel, r11 the weights, r3 the parameters, r5 the output; r9 counts groups.
+ * q0-q4 hold what is being multiplied, then sums (q0, q1) and biases (q2, q3); q5 multipliers, q6 shifts, q7 the zero
+ * point. r7, the frame pointer of some compilers, is given back; so is the predicate, for which compilers have no common
+ * name. Never inlined: compilers that guess the size of the code from the number of its lines are wrong about .rept.
  */
-static __attribute__((noinline)) void dsp_vector_product_0(const int8_t *widened, const int8_t *widened_stop, const int32_t *stream, const int32_t *stream_stop, int8_t *result)
+static __attribute__((noinline)) void mve_vector_product_0(const int8_t *pixel, int8_t *output, const int8_t *weights, const int32_t *parameters, int32_t groups)
 {
-    register const int8_t *pixel __asm__("r0") = widened;
-    register const int32_t *constants __asm__("r1") = stream;
-    register int8_t *output __asm__("r2") = result;
-    register const int32_t *constants_end __asm__("r3") = stream_stop;
-    register const int8_t *pixel_end __asm__("r4") = widened_stop;
+    register const int8_t *x __asm__("r1") = pixel;
+    register const int32_t *quantization __asm__("r3") = parameters;
+    register int8_t *result __asm__("r5") = output;
+    register int32_t count __asm__("r9") = groups;
+    register const int8_t *block __asm__("r11") = weights;
     __asm__ volatile(
-        "push {r0, r2, r3, r4, r7}\n" /* [sp] pixel, #4 output, #8 end of constants, #12 of the pixel */
+        "mov r2, #5\n"
+        "vdup.16 q7, r2\n"
+        "vmrs r2, vpr\n"
+        "push {r2, r7}\n"
+        "mov r2, #8\n"
+        "vctp.8 r2\n" /* the last inputs: read no lane beyond them */
         "1:\n"
-        "ldr r0, [sp]\n"
-        "ldrd r4, r6, [r1], #8\n"
-        ".rept 1\n"
-        "ldm r0!, {r2, r3, r7, lr}\n"
-        "ldm r1!, {r9, r10, r11, r12}\n"
-        "smlad r4, r2, r9, r4\n"
-        "sxtb16 r9, r9\n"
-        "smlad r6, r2, r9, r6\n"
-        "smlad r4, r3, r10, r4\n"
-        "sxtb16 r10, r10\n"
-        "smlad r6, r3, r10, r6\n"
-        "smlad r4, r7, r11, r4\n"
-        "sxtb16 r11, r11\n"
-        "smlad r6, r7, r11, r6\n"
-        "smlad r4, lr, r12, r4\n"
-        "sxtb16 r12, r12\n"
-        "smlad r6, lr, r12, r6\n"
-        ".endr\n"
-        /* (2 * acc * multiplier >> 32, rounded, + rounding, - 1 where acc < 0) >> shift; the zero point is in the rounding. */
-        "ldr r9, [sp, #4]\n"
-        "sub r4, r4, r6\n"
-        "ldm r1!, {r0, r2, r3}\n"
-        "lsl r6, r6, #1\n"
-        "add lr, r2, r6, asr #31\n"
-        "smmlar lr, r6, r0, lr\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r9], #1\n"
-        "ldm r1!, {r0, r2, r3}\n"
-        "asr r4, r4, #7\n"
-        "add lr, r2, r4, asr #31\n"
-        "smmlar lr, r4, r0, lr\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r9], #1\n"
-        "ldr lr, [sp, #8]\n"
-        /* The last channels overlap those before them. */
-        "sub r0, lr, r1\n"
-        "movw r2, #48\n"
-        "cmp r0, r2\n"
-        "it eq\n"
-        "subeq r9, r9, #1\n"
-        "str r9, [sp, #4]\n"
-        "cmp r1, lr\n"
-        "bne 1b\n"
-        "pop {r0, r2, r3, r4, r7}\n"
-        : "+r"(pixel), "+r"(constants), "+r"(output), "+r"(constants_end), "+r"(pixel_end)
+
+        "vpst\n"
+        "vldrbt.u8 q0, [r1]\n"
+        "vldrb.u8 q1, [r11], #8\n"
+        "vldrb.u8 q2, [r11], #8\n"
+        "vmladav.s8 r0, q0, q1\n"
+        "vldrb.u8 q3, [r11], #8\n"
+        "vmladav.s8 r2, q0, q2\n"
+        "vmladav.s8 r8, q0, q3\n"
+        /* Rescale: doubling high multiply, then a rounding shift of (x - 1 where x < 0): ties away from zero. */
+        "vmov q0[2], q0[0], r0, r4\n"
+        "vldrw.u32 q2, [r3], #16\n"
+        "vmov q0[3], q0[1], r2, r6\n"
+        "vldrw.u32 q3, [r3], #16\n"
+        "vmov q1[2], q1[0], r8, r12\n"
+        "vadd.i32 q0, q0, q2\n"
+        "vmov q1[3], q1[1], r10, lr\n"
+        "vldrw.u32 q5, [r3], #16\n"
+        "vqrdmulh.s32 q0, q0, q5\n"
+        "vadd.i32 q1, q1, q3\n"
+        "vldrw.u32 q5, [r3], #16\n"
+        "vqrdmulh.s32 q1, q1, q5\n"
+        "vshr.s32 q2, q0, #31\n"
+        "vadd.i32 q0, q0, q2\n"
+        "vshr.s32 q3, q1, #31\n"
+        "vadd.i32 q1, q1, q3\n"
+        "vldrw.u32 q6, [r3], #16\n"
+        "vrshl.s32 q0, q0, q6\n"
+        "vldrw.u32 q6, [r3], #16\n"
+        "vrshl.s32 q1, q1, q6\n"
+        "vqmovnb.s32 q2, q0\n"
+        "vqmovnt.s32 q2, q1\n"
+        "vqadd.s16 q2, q2, q7\n"
+        "vqmovnb.s16 q2, q2\n"
+        "mov r0, #3\n"
+        "vctp.16 r0\n"
+        "vpst\n"
+        "vstrbt.16 q2, [r5]\n"
+        "pop {r2, r7}\n"
+        "vmsr vpr, r2\n"
+        : "+r"(x), "+r"(quantization), "+r"(result), "+r"(count), "+r"(block)
         :
-        : "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+        : "r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7",
+          "cc", "memory");
 }
 
-/* 8 int8 -> int16 pairs: per four of them (0, 2), then (1, 3), 4 bytes apart. */
-static void dsp_run_0(const int8_t *source, int8_t *slot)
+/* 8 -> 3 channels of a single pixel, for Arm MVE: 3 channels at a time. */
+static void fully_connected_0(const int8_t *input, int8_t *output, const int8_t *weights, const int32_t *parameters)
 {
-    const int8_t *from = source;
-    int8_t *to = slot;
-    __asm__ volatile(
-        "ldr r3, [%[from]], #4\n"
-        "sxtb16 r12, r3\n"
-        "sxtb16 r3, r3, ror #8\n"
-        "strd r12, r3, [%[to]], #8\n"
-        "ldr r3, [%[from]], #4\n"
-        "sxtb16 r12, r3\n"
-        "sxtb16 r3, r3, ror #8\n"
-        "strd r12, r3, [%[to]], #8\n"
-        : [from] "+r"(from), [to] "+r"(to)
-        :
-        : "r3", "r12", "memory");
-}
-
-/* 8 -> 3 channels of a single pixel, for the Arm DSP extension: 2 channels at a time. */
-static void fully_connected_0(const int8_t *input, int8_t *output, const int32_t *stream, int8_t *scratch)
-{
-    dsp_run_0(input, scratch);
-    dsp_vector_product_0(scratch, scratch + 16, stream, stream + 24, output);
+    mve_vector_product_0(input, output, weights, parameters, 1);
 }
 
 /* 1 / (1 + x) for x in [0, 1], both Q0.31: three Newton steps. Source: gemmlowp one_over_one_plus_x_for_x_in_0_1. */
@@ -506,8 +516,8 @@ static void softmax_0(const int8_t *input, int8_t *output, const int32_t *expone
 
 /* layer 0: conv_2d 'spatial', arm_mve kernel
  *   input   int8 1x6x5x8 scale 0.03125 zero point -3  caller
- *   output  int8 1x6x5x8 scale 0.0625 zero point -128  arena [528, 768)
- *   scratch arena [0, 528)
+ *   output  int8 1x6x5x8 scale 0.0625 zero point -128  arena [2344, 2584)
+ *   scratch arena [0, 2344)
  */
 static void layer0_conv_2d(const int8_t *input, int8_t *output, int32_t first_row, int32_t end_row)
 {
@@ -516,7 +526,7 @@ static void layer0_conv_2d(const int8_t *input, int8_t *output, int32_t first_ro
 }
 
 /* layer 1: conv_2d 'pointwise', arm_mve kernel
- *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [528, 768)
+ *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [2344, 2584)
  *   output  int8 1x6x5x8 scale 0.0625 zero point -128  arena [0, 240)
  */
 static void layer1_conv_2d(const int8_t *input, int8_t *output, int32_t first_row, int32_t end_row)
@@ -525,7 +535,7 @@ static void layer1_conv_2d(const int8_t *input, int8_t *output, int32_t first_ro
 }
 
 /* layer 2: add 'sum', arm_mve kernel
- *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [528, 768)
+ *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [2344, 2584)
  *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [0, 240)
  *   output  int8 1x6x5x8 scale 0.09375 zero point -128  arena [240, 480)
  */
@@ -536,25 +546,24 @@ static void layer2_add(const int8_t *input0, const int8_t *input1, int8_t *outpu
 
 /* layer 3: mean 'features', portable kernel
  *   input   int8 1x6x5x8 scale 0.09375 zero point -128  arena [240, 480)
- *   output  int8 1x8 scale 0.0625 zero point -128  arena [16, 24)
+ *   output  int8 1x8 scale 0.0625 zero point -128  arena [0, 8)
  */
 static void layer3_mean(const int8_t *input, int8_t *output)
 {
     mean_0(input, output);
 }
 
-/* layer 4: fully_connected 'logits', arm_dsp kernel
- *   input   int8 1x8 scale 0.0625 zero point -128  arena [16, 24)
- *   output  int8 1x3 scale 0.125 zero point 5  arena [24, 27)
- *   scratch arena [0, 16)
+/* layer 4: fully_connected 'logits', arm_mve kernel
+ *   input   int8 1x8 scale 0.0625 zero point -128  arena [0, 8)
+ *   output  int8 1x3 scale 0.125 zero point 5  arena [8, 11)
  */
 static void layer4_fully_connected(const int8_t *input, int8_t *output)
 {
-    fully_connected_0(input, output, golden_layer4_stream, &arena[0]);
+    fully_connected_0(input, output, golden_layer4_weights, golden_layer4_parameters);
 }
 
 /* layer 5: softmax 'scores', portable kernel
- *   input   int8 1x3 scale 0.125 zero point 5  arena [24, 27)
+ *   input   int8 1x3 scale 0.125 zero point 5  arena [8, 11)
  *   output  int8 1x3 scale 0.00390625 zero point -128  caller
  */
 static void layer5_softmax(const int8_t *input, int8_t *output)
@@ -565,21 +574,21 @@ static void layer5_softmax(const int8_t *input, int8_t *output)
 void golden_run(const int8_t input[GOLDEN_INPUT_SIZE], int8_t output[GOLDEN_OUTPUT_SIZE])
 {
     TQ_LAYER_BEGIN(0);
-    layer0_conv_2d(input, &arena[528], 0, 6);
-    TQ_LAYER_END(0, &arena[528], 240);
+    layer0_conv_2d(input, &arena[2344], 0, 6);
+    TQ_LAYER_END(0, &arena[2344], 240);
     TQ_LAYER_BEGIN(1);
-    layer1_conv_2d(&arena[528], &arena[0], 0, 6);
+    layer1_conv_2d(&arena[2344], &arena[0], 0, 6);
     TQ_LAYER_END(1, &arena[0], 240);
     TQ_LAYER_BEGIN(2);
-    layer2_add(&arena[528], &arena[0], &arena[240]);
+    layer2_add(&arena[2344], &arena[0], &arena[240]);
     TQ_LAYER_END(2, &arena[240], 240);
     TQ_LAYER_BEGIN(3);
-    layer3_mean(&arena[240], &arena[16]);
-    TQ_LAYER_END(3, &arena[16], 8);
+    layer3_mean(&arena[240], &arena[0]);
+    TQ_LAYER_END(3, &arena[0], 8);
     TQ_LAYER_BEGIN(4);
-    layer4_fully_connected(&arena[16], &arena[24]);
-    TQ_LAYER_END(4, &arena[24], 3);
+    layer4_fully_connected(&arena[0], &arena[8]);
+    TQ_LAYER_END(4, &arena[8], 3);
     TQ_LAYER_BEGIN(5);
-    layer5_softmax(&arena[24], output);
+    layer5_softmax(&arena[8], output);
     TQ_LAYER_END(5, output, 3);
 }

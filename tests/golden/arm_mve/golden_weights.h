@@ -10,7 +10,8 @@ extern const int8_t golden_layer0_weights[640];
 extern const int32_t golden_layer0_parameters[24];
 extern const int8_t golden_layer1_weights[128];
 extern const int32_t golden_layer1_parameters[24];
-extern const int32_t golden_layer4_stream[24];
+extern const int8_t golden_layer4_weights[40];
+extern const int32_t golden_layer4_parameters[24];
 extern const int32_t golden_layer5_exponentials[256];
 
 #endif
