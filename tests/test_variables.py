@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -173,6 +174,28 @@ def test_program_survives_the_build_folder(make: Callable[[], bytes], tmp_path: 
     again = store.load_program(tmp_path / "program.npz")
     inputs = random_inputs(program, 5)
     assert compare(simulate(program, inputs), simulate(again, inputs), checkpoints(program)).equal
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"name": "twin"}, "read as the value of something else"),
+        ({"before": "x"}, "read as the value of something else"),
+        ({"before": "total"}, "read as the value of something else"),
+        ({"before": "nothing"}, "does not exist"),
+        ({"before": "spare", "after": "x"}, "never written"),
+        ({"before": "spare", "initial": np.zeros((1, 3), np.int8)}, "differ in type or size"),
+        ({"before": "spare", "initial": np.zeros((1, 4), np.int16)}, "differ in type or size"),
+    ],
+)
+def test_stored_variables_are_checked(change: dict[str, Any], complaint: str, tmp_path: Path) -> None:
+    """A variable that is altered beside the sound one."""
+    program = imported(counter())
+    altered = (*program.variables, *(replace(variable, **change) for variable in program.variables))
+    values = {**program.values, "spare": replace(program.values["before"], name="spare")}
+    store.save_program(replace(program, values=values, variables=altered), tmp_path / "program.npz")
+    with pytest.raises(tinyptq.TinyptqError, match=complaint):
+        store.load_program(tmp_path / "program.npz")
 
 
 def test_the_last_value_is_written_where_the_variable_lies_if_nobody_reads_the_old_one_any_more() -> None:

@@ -237,7 +237,15 @@ def _check(program: Program) -> None:
         _require(set(layer.outputs) <= set(program.values), "writes an unknown tensor", where)
         known.update(layer.outputs)
     _require(known.issuperset(program.outputs), "an output is never written", "program")
-    written = {name for layer in program.layers for name in layer.outputs}
+    _check_variables(program, {name for layer in program.layers for name in layer.outputs})
+
+
+def _check_variables(program: Program, written: set[str]) -> None:
+    """Each is read as a value of its own, and ends as one of its type and size that a layer writes."""
+    befores = [variable.before for variable in program.variables]
+    others = {*program.inputs, *program.outputs, *written}
+    own = len(set(befores)) == len(befores) and others.isdisjoint(befores)
+    _require(own, "a variable is read as the value of something else", "program")
     for variable in program.variables:
         _require(variable.after in written, "its last value is never written", f"variable '{variable.name:.40}'")
         before, after = program.values[variable.before], program.values[variable.after]
