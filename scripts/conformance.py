@@ -8,9 +8,11 @@ repository, run on 32 inputs. Needs LiteRT and tflite-micro. Progress goes to st
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -29,7 +31,7 @@ from tinyptq import pipeline
 from tinyptq.board import load_board
 from tinyptq.errors import TinyptqError
 
-CASES = 200
+CASES = 500
 COMPILED_TOGETHER = 50  # cases in one C file; the first of each operator and type is compiled with sanitizers
 FAST = ("-O1",)
 PER_BOARD = 2
@@ -49,9 +51,10 @@ class Tally:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=CASES, help="of each operator and type (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="operators at a time (default: %(default)s)")
     parser.add_argument("parts", nargs="*", default=list(PARTS), help="of the report")
     options = parser.parse_args()
-    results = [PARTS[part](options.cases) for part in options.parts]
+    results = [PARTS[part](options) for part in options.parts]
     if not all(results):
         raise SystemExit(3)
 
@@ -95,8 +98,10 @@ def in_c(trials: list[Trial], flags: Sequence[str]) -> int:
         return on_host(trials, Path(folder), flags).differing_bytes
 
 
-def print_operators(cases: int) -> bool:
-    tallies = {claim: tally(*claim, cases) for claim in CLAIMS}
+def print_operators(options: argparse.Namespace) -> bool:
+    with ProcessPoolExecutor(options.jobs) as pool:
+        found = pool.map(tally, *zip(*CLAIMS, strict=True), [options.cases] * len(CLAIMS))
+        tallies = dict(zip(CLAIMS, found, strict=True))
     print(HEAD.format(samples=SAMPLES, sanitized=COMPILED_TOGETHER))
     head = ("operator", "type", "authority", "cases", "bytes that differ", "in C")
     print_table(head, ((*claim, authority(*claim).title, t.cases, t.differing, t.in_c) for claim, t in tallies.items()))
@@ -115,7 +120,7 @@ def print_limits() -> None:
         print(f"- {limit}")
 
 
-def print_boards(_: int) -> bool:
+def print_boards(_: argparse.Namespace) -> bool:
     """The largest trials of each claim, all in one firmware, traced layer by layer in the emulator."""
     chosen = [trial for claim in CLAIMS for trial in fixed(*claim, PER_BOARD)]
     print("\n## On every ISA\n")
@@ -133,7 +138,7 @@ def board_rows(chosen: list[Trial]) -> Iterable[tuple[Any, ...]]:
             yield board, way, result.layers, result.compared_bytes, result.differing_bytes
 
 
-def print_models(_: int) -> bool:
+def print_models(_: argparse.Namespace) -> bool:
     print(f"\n## Models that others quantized\n\nFirmware beside simulator, every layer, {INPUTS} inputs.\n")
     return print_table(("model", "board", "layers", "inputs", "bytes compared", "differing"), model_rows())
 
