@@ -1,4 +1,4 @@
-"""Several inputs and outputs, in emulators: split, unpacked, two heads, an intermediate that is an output, two types."""
+"""Several inputs and outputs in emulators: split, unpacked, two heads, an intermediate as an output, two types."""
 
 from __future__ import annotations
 
