@@ -15,15 +15,17 @@ import numpy as np
 from tinyptq.frontend.affine import Atom, Form, UnrecognizedError, atom_form, same
 from tinyptq.frontend.loop_body import Body, read_body
 from tinyptq.frontend.loop_cells import Cell, find_cell
+from tinyptq.frontend.loop_lists import RowList, read_list
 from tinyptq.frontend.loop_rows import wiring, written_row
 from tinyptq.frontend.subgraphs import FileOperator, Subgraph
 from tinyptq.frontend.tflite_tensors import NO_DTYPE
 from tinyptq.graph import Array, Node, Shape, Tensor
 from tinyptq.ops.reshape import Reshape
 from tinyptq.ops.strided_slice import StridedSlice
+from tinyptq.passes.dequantize_constants import dequantized
 
 MAX_BODY = 1024  # operators
-COUNTER, SEQUENCE, CONSTANT, STATE, ROWS = "counter", "sequence", "constant", "state", "output"
+COUNTER, SEQUENCE, CONSTANT, STATE, ROWS, LIST = "counter", "sequence", "constant", "state", "output", "list"
 ADVICE = "give the .keras file, or convert with unroll=True"
 
 
@@ -52,10 +54,11 @@ class Loop:
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """What a loop becomes."""
+    """What a loop becomes. absorbed: operators around it, by source, that nothing is left of."""
 
     nodes: tuple[Node, ...]
     tensors: tuple[Tensor, ...]
+    absorbed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,25 +82,37 @@ def read_loops(
     for item in operators:
         if item.operator.builtin != "WHILE":
             continue
-        found = read_loop(item, subgraphs, {**tensors, **added}, frozenset(read))
+        found = read_loop(item, subgraphs, {**tensors, **added}, frozenset(read), operators)
         if isinstance(found, str):
             refused[item.source] = found
         else:
-            nodes[item.source] = found.nodes
+            nodes.update({item.source: found.nodes, **dict.fromkeys(found.absorbed, ())})
             added.update({tensor.name: tensor for tensor in found.tensors})
     return Loops(nodes, refused, added)
 
 
 def read_loop(
-    item: FileOperator, subgraphs: tuple[Subgraph, ...], tensors: Mapping[str, Tensor], read: frozenset[str]
+    item: FileOperator,
+    subgraphs: tuple[Subgraph, ...],
+    tensors: Mapping[str, Tensor],
+    read: frozenset[str],
+    around: tuple[FileOperator, ...] = (),
 ) -> Layers | str:
-    """The layer that the loop is, or why it is none. tensors: of the graph around it; read: those that are used."""
+    """The layer that the loop is, or why it is none. tensors, around: tensors and operators of the graph around it;
+    read: the tensors that are used.
+    """
     try:
         loop = find_loop(item, subgraphs)
         body = read_body(loop.body, round_inputs(loop), round_constants(loop))
         cell = find_cell(loop.x, loop.states, {p: body.form(loop.body.outputs[p].name) for p in loop.states})
         check_outputs(loop, body, cell)
-        return layers(loop, cell, tensors, read)
+        lists = [
+            read_list(place, item, loop.body, loop.counters, around)
+            for place, role in enumerate(loop.roles)
+            if role == LIST
+        ]
+        check_lists(loop, body, cell, lists)
+        return layers(loop, cell, tensors, read, lists)
     except UnrecognizedError as problem:
         return f"a loop that is no LSTM, GRU or simple RNN: {problem}; {ADVICE}"
 
@@ -140,7 +155,7 @@ def role(item: FileOperator, body: Subgraph, place: int) -> str:
             raise UnrecognizedError(f"its counter '{inside.name}' does not begin with 0")
         return COUNTER
     if inside.dtype == NO_DTYPE:
-        raise UnrecognizedError("its output is a list of tensors")
+        return LIST
     if before.data is None or before.data.any() or before.dtype != np.float32:
         raise UnrecognizedError(f"its variable '{inside.name}' does not begin with zeros")
     return ROWS if len(before.shape) == 3 else STATE
@@ -199,12 +214,19 @@ def round_inputs(loop: Loop) -> dict[str, Form]:
 
 def round_constants(loop: Loop) -> dict[str, Array]:
     """Constants of the body, and variables that no round changes."""
-    constants = {t.name: t.data for t in loop.body.operands.tensors if t.data is not None}
+    constants = {t.name: numbers(t) for t in loop.body.operands.tensors if t.data is not None}
     for place, role in enumerate(loop.roles):
         before = loop.item.operator.inputs[place]
         if role == CONSTANT and before is not None and before.data is not None:
-            constants[loop.body.inputs[place].name] = before.data
+            constants[loop.body.inputs[place].name] = numbers(before)
     return constants
+
+
+def numbers(tensor: Tensor) -> Array:
+    """What a constant holds; the weights of a hybrid model are the floats they stand for."""
+    plain = dequantized(tensor) or tensor
+    assert plain.data is not None
+    return plain.data
 
 
 def check_outputs(loop: Loop, body: Body, cell: Cell) -> None:
@@ -217,11 +239,24 @@ def check_outputs(loop: Loop, body: Body, cell: Cell) -> None:
             continue
         if before.shape not in ((loop.steps, 1, cell.units), (1, 1, cell.units)):
             raise UnrecognizedError(f"its output has the shape {list(before.shape)}")
-        if not same(body.form(written_row(wires, before, after)), hidden):
-            raise UnrecognizedError("its output is not its hidden state")
+        require_hidden(body, written_row(wires, before, after), hidden)
 
 
-def layers(loop: Loop, cell: Cell, tensors: Mapping[str, Tensor], read: frozenset[str]) -> Layers:
+def check_lists(loop: Loop, body: Body, cell: Cell, lists: list[RowList]) -> None:
+    """The same of outputs kept in lists."""
+    hidden = body.form(loop.body.outputs[cell.hidden].name)
+    for rows in lists:
+        if rows.count != (1 if rows.last else loop.steps):
+            raise UnrecognizedError(f"its list has {rows.count} items")
+        require_hidden(body, rows.row, hidden)
+
+
+def require_hidden(body: Body, row: str, hidden: Form) -> None:
+    if not same(body.form(row), hidden):
+        raise UnrecognizedError("its output is not its hidden state")
+
+
+def layers(loop: Loop, cell: Cell, tensors: Mapping[str, Tensor], read: frozenset[str], lists: list[RowList]) -> Layers:
     """The operator over the sequence [1, steps, depth], and the loop's results as views of its output."""
     item = loop.item
     source = item.operator.inputs[loop.sequence]
@@ -241,20 +276,21 @@ def layers(loop: Loop, cell: Cell, tensors: Mapping[str, Tensor], read: frozense
         Node("reshape", x, (source.name,), (x,), Reshape(added[0].shape), item.source),
         Node(cell.op, y, (x, *constants), (y,), cell.attrs, item.source),
     ]
-    for place, result in enumerate(item.operator.outputs):
-        if result.name in read:
-            nodes.append(view(loop, cell, place, y, result))
-    return Layers(tuple(nodes), tuple(added))
+    for place, (result, role) in enumerate(zip(item.operator.outputs, loop.roles, strict=True)):
+        if result.name in read and role != LIST:
+            if role != ROWS and place != cell.hidden:
+                raise UnrecognizedError(f"its {'cell state' if role == STATE else role} is read behind it")
+            nodes.append(view(loop, cell, y, result))
+    nodes += [view(loop, cell, y, stacked) for rows in lists for stacked in rows.stacked]
+    return Layers(tuple(nodes), tuple(added), tuple(source for rows in lists for source in rows.absorbed))
 
 
-def view(loop: Loop, cell: Cell, place: int, y: str, result: Tensor) -> Node:
-    """One result of the loop, from all hidden states y [1, steps, units]."""
+def view(loop: Loop, cell: Cell, y: str, result: Tensor) -> Node:
+    """One result of the loop, all rows or the last one, from all hidden states y [1, steps, units]."""
     source = loop.item.source
-    if loop.roles[place] == ROWS and result.shape[0] == loop.steps:
+    if result.shape == (loop.steps, 1, cell.units):
         return Node("reshape", result.name, (y,), (result.name,), Reshape(result.shape), source)
-    if loop.roles[place] == ROWS or place == cell.hidden:
+    if result.shape in ((1, 1, cell.units), (1, cell.units)):
         last = StridedSlice((0, loop.steps - 1, 0), (1, 1, 1), (1, 1, cell.units), result.shape)
         return Node("strided_slice", result.name, (y,), (result.name,), last, source)
-    raise UnrecognizedError(
-        f"its {'cell state' if loop.roles[place] == STATE else loop.roles[place]} is read behind it"
-    )
+    raise UnrecognizedError(f"its result '{result.name}' has the shape {list(result.shape)}")

@@ -38,7 +38,11 @@ def load_tflite(data: bytes, name: str = "model", where: str | None = None) -> G
     nodes = tuple(
         node
         for item in operators
-        for node in loops.nodes.get(item.source) or (read_node(where, item, main.operands, refused),)
+        for node in (
+            loops.nodes[item.source]
+            if item.source in loops.nodes
+            else (read_node(where, item, main.operands, refused),)
+        )
     )
     tensors = {**plain, **loops.tensors}
     written = {name for node in nodes for name in node.outputs if name in main.operands.oddities}
