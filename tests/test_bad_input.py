@@ -62,8 +62,8 @@ MODELS = (
     Case("config no model", lambda f: arguments(keras_with_config(f, b"[1, 2]")), ("other.keras",)),
     Case(
         "every unsupported operator at once",
-        lambda f: arguments(file(f, "odd.tflite", tflite_model(("FLOOR", "CEIL", "ROUND")))),
-        ("odd", "FLOOR", "CEIL", "ROUND", "tinyptq ops"),
+        lambda f: arguments(file(f, "odd.tflite", tflite_model(("UNIQUE", "WHERE", "CUMSUM")))),
+        ("odd", "UNIQUE", "WHERE", "CUMSUM", "tinyptq ops"),
     ),
     Case(
         "unsupported Keras layer",
@@ -73,8 +73,8 @@ MODELS = (
     *(
         Case(
             f"hostile name {i} of an unsupported operator",
-            lambda f, n=name: arguments(file(f, "odd.tflite", tflite_model(("FLOOR", "CEIL"), n))),
-            ("FLOOR", "CEIL"),
+            lambda f, n=name: arguments(file(f, "odd.tflite", tflite_model(("UNIQUE", "WHERE"), n))),
+            ("UNIQUE", "WHERE"),
         )
         for i, name in enumerate(HOSTILE)
     ),
