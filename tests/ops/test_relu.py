@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.laws import Case, c_law, float_law, int_law, parametrize, step_law, widened
 from tests.ops.exhaustive import exhaustive_law, scales, zero_points
 from tests.tiny_tflite import write_layer
+from tinyptq.errors import TinyptqError
 from tinyptq.graph import QParams, Tensor
 from tinyptq.ops import relu
 from tinyptq.ops.activation import RELU, RELU6, RELU_N1_TO_1, Clamp
@@ -46,6 +48,15 @@ def test_on_paper() -> None:
     assert relu.run_int(params, np.int8([[-128, -9, 109, 127]])).tolist() == [[-10, -9, 109, 110]]
     params = relu.lower(Relu(Clamp(-1.0, 2.0)), (operand,), (operand,))
     assert (params.activation_min, params.activation_max) == (-30, 30)
+
+
+def test_a_clamp_of_more_steps_than_any_integer_has_is_no_clamp() -> None:
+    operand = Operand((1, 4), per_tensor(1e-40))
+    params = relu.lower(Relu(RELU6), (operand,), (operand,))
+    assert (params.activation_min, params.activation_max) == (0, 127)
+    wide = replace(operand, dtype=np.dtype(np.int16))
+    with pytest.raises(TinyptqError, match="int16 of scale"):
+        relu.lower(Relu(RELU6), (wide,), (wide,))
 
 
 @parametrize(NAMED)

@@ -24,6 +24,7 @@ class Clamp:
 
 
 NONE = Clamp()
+FAR = 2.0**32  # steps; beyond every integer, also where the scale is so small that the quotient overflows
 RELU = Clamp(0.0)
 RELU6 = Clamp(0.0, 6.0)
 RELU_N1_TO_1 = Clamp(-1.0, 1.0)
@@ -62,7 +63,9 @@ def integer_bounds(clamp: Clamp, qparams: QParams, low: int = -128, high: int = 
     scale, zero_point = np.float32(qparams.scale[0]), int(qparams.zero_point[0])
 
     def quantized(real: float) -> int:
-        return zero_point + round_half_away(float(np.float32(real) / scale))
+        with np.errstate(over="ignore"):
+            steps = float(np.float32(real) / scale)
+        return zero_point + round_half_away(min(max(steps, -FAR), FAR))
 
     bottom = max(low, quantized(clamp.low)) if math.isfinite(clamp.low) else low
     top = min(high, quantized(clamp.high)) if math.isfinite(clamp.high) else high

@@ -14,6 +14,7 @@ import numpy as np
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array, Shape
 from tinyptq.ops.base import TfliteOperator
+from tinyptq.ops.element import touched
 from tinyptq.program import Work
 
 
@@ -79,7 +80,7 @@ def take_box(x: Array, begin: Shape, step: Shape, count: Shape) -> Array:
 
 def moved(shape: Shape, name: str) -> Work:
     """Every element of an output is read once and written once."""
-    return Work(0, 0, 2 * prod(shape) * np.dtype(name).itemsize)
+    return touched(name, shape, shape)
 
 
 # Reading .tflite files.
