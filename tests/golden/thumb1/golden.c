@@ -241,7 +241,7 @@ static inline void conv_2d_0_widen(const int8_t *source, int8_t *slot)
     register const int8_t *even __asm__("r0") = source + 24;
     register int8_t *target __asm__("r1") = slot;
     register int32_t index __asm__("r2") = -24;
-    register const int8_t *odd __asm__("r3") = source + 25;
+    register uintptr_t odd __asm__("r3") = (uintptr_t)source + 25u; /* may lie beyond the end: no pointer */
     register int32_t factor __asm__("r4") = -8388736; /* -128 * 65537 */
     register int32_t half __asm__("r5") = 32768;
     __asm__ volatile(
@@ -358,7 +358,7 @@ static inline void conv_2d_1_widen(const int8_t *source, int8_t *slot)
     register const int8_t *even __asm__("r0") = source + 8;
     register int8_t *target __asm__("r1") = slot;
     register int32_t index __asm__("r2") = -8;
-    register const int8_t *odd __asm__("r3") = source + 9;
+    register uintptr_t odd __asm__("r3") = (uintptr_t)source + 9u; /* may lie beyond the end: no pointer */
     register int32_t factor __asm__("r4") = -8388736; /* -128 * 65537 */
     register int32_t half __asm__("r5") = 32768;
     __asm__ volatile(
