@@ -46,7 +46,7 @@ def test_simulator_equals_tflm_on_the_original_file(model: str) -> None:
 def test_firmware_equals_simulator(model: str, board: str, tmp_path: Path) -> None:
     """No calibration set is asked for: the file's scales are the recipe."""
     path = shared_path("models", *model.split("/"))
-    report = pipeline.build(path, board=board, output=tmp_path / "out", count=4).report
+    report = pipeline.build(path, board=board, output=tmp_path / "out", count=8).report
     assert report["verification"]["differing_bytes"] == 0
     assert report["verification"]["layers"] == len(report["layers"])
 
