@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.laws import Case, c_law, file_law, float_law, int_law, parametrize
+from tests.ops.reductions import index_cases
 from tests.ops.refusals import broken
 from tests.tiny_tflite import write_layer
 from tinyptq.errors import TinyptqError
@@ -24,13 +25,7 @@ from tinyptq.ptq.recipe import Recipe
 OP = arg_min.OP
 FLOAT32, INT32 = np.dtype(np.float32), np.dtype(np.int32)
 
-CASES = (
-    Case("classes", ArgMin(1), ((1, 12),), "the label of a classifier"),
-    Case("pixels", ArgMin(3), ((1, 3, 4, 5),), "segmentation: a label per pixel"),
-    Case("middle", ArgMin(2), ((1, 3, 4, 5),), "neighbours lie apart"),
-    Case("first", ArgMin(1), ((1, 300, 2),), "indices beyond a byte"),
-    Case("one", ArgMin(1), ((1, 1, 3),), "an axis of one", spread=1e-3),
-)
+CASES = index_cases(ArgMin)
 WIDE = (
     Case("int16", ArgMin(2), ((1, 3, 4, 5),), "two bytes each", dtype="int16"),
     Case("int32", ArgMin(1), ((1, 9),), "four", dtype="int32"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.laws import Case, c_law, file_law, float_law, int_law, parametrize, step_law, widened
 from tests.ops.exhaustive import scales
+from tests.ops.reductions import reduction_cases
 from tests.ops.refusals import broken
 from tinyptq.graph import QParams, Shape
 from tinyptq.ops import mean
@@ -18,17 +19,7 @@ from tinyptq.ops.mean import Mean
 
 OP = mean.OP
 
-CASES = (
-    Case("global", Mean((1, 2)), ((1, 5, 7, 9),), "global pooling"),
-    Case("global-keep", Mean((1, 2), True), ((1, 5, 7, 9),), "global pooling that keeps the axes"),
-    Case("sequence", Mean((1,)), ((1, 30, 6),), "global pooling of a sequence"),
-    Case("channels", Mean((3,)), ((1, 3, 4, 8),), "over the innermost axis"),
-    Case("all", Mean((1, 2, 3)), ((1, 3, 4, 5),), "one number per sample"),
-    Case("separated", Mean((1, 3), True), ((1, 3, 4, 5),), "reduced, kept, reduced"),
-    Case("rank-5", Mean((2, 4)), ((1, 3, 2, 4, 5),), "kept, reduced, kept, reduced"),
-    Case("size-1", Mean((2,)), ((1, 3, 1, 4),), "nothing to reduce: an axis of one"),
-    Case("vector", Mean((1,), True), ((1, 9),), "a single run"),
-)
+CASES = reduction_cases(Mean)
 WIDE = widened(CASES)
 
 

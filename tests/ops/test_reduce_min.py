@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.laws import Case, c_law, file_law, float_law, int_law, parametrize, step_law
+from tests.ops.reductions import reduction_cases
 from tests.ops.refusals import broken
 from tinyptq.graph import QParams
 from tinyptq.ops import reduce_min
@@ -15,17 +16,7 @@ from tinyptq.ops.reduce_min import ReduceMin
 
 OP = reduce_min.OP
 
-CASES = (
-    Case("global", ReduceMin((1, 2)), ((1, 5, 7, 9),), "over height and width"),
-    Case("global-keep", ReduceMin((1, 2), True), ((1, 5, 7, 9),), "the same, and the axes are kept"),
-    Case("sequence", ReduceMin((1,)), ((1, 30, 6),), "over a sequence"),
-    Case("channels", ReduceMin((3,)), ((1, 3, 4, 8),), "over the innermost axis"),
-    Case("all", ReduceMin((1, 2, 3)), ((1, 3, 4, 5),), "one number per sample"),
-    Case("separated", ReduceMin((1, 3), True), ((1, 3, 4, 5),), "reduced, kept, reduced"),
-    Case("rank-5", ReduceMin((2, 4)), ((1, 3, 2, 4, 5),), "kept, reduced, kept, reduced"),
-    Case("size-1", ReduceMin((2,)), ((1, 3, 1, 4),), "nothing to reduce: an axis of one"),
-    Case("vector", ReduceMin((1,), True), ((1, 9),), "a single run"),
-)
+CASES = reduction_cases(ReduceMin)
 WIDE = (
     Case("int16", ReduceMin((1, 3)), ((1, 3, 4, 5),), "two bytes each", dtype="int16"),
     Case("int32", ReduceMin((1,)), ((1, 9),), "four", dtype="int32"),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.laws import Case, c_law, file_law, float_law, int_law, parametrize, step_law, widened
 from tests.ops.exhaustive import scales, zero_points
+from tests.ops.reductions import reduction_cases
 from tests.ops.refusals import broken
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import QParams, Shape
@@ -20,17 +21,7 @@ from tinyptq.ops.sum import Sum
 
 OP = sum.OP
 
-CASES = (
-    Case("global", Sum((1, 2)), ((1, 5, 7, 9),), "over height and width"),
-    Case("global-keep", Sum((1, 2), True), ((1, 5, 7, 9),), "the axes are kept"),
-    Case("sequence", Sum((1,)), ((1, 30, 6),), "over a sequence"),
-    Case("channels", Sum((3,)), ((1, 3, 4, 8),), "over the innermost axis"),
-    Case("all", Sum((1, 2, 3)), ((1, 3, 4, 5),), "one number per sample"),
-    Case("separated", Sum((1, 3), True), ((1, 3, 4, 5),), "reduced, kept, reduced"),
-    Case("rank-5", Sum((2, 4)), ((1, 3, 2, 4, 5),), "kept, reduced, kept, reduced"),
-    Case("size-1", Sum((2,)), ((1, 3, 1, 4),), "nothing to reduce: an axis of one"),
-    Case("vector", Sum((1,), True), ((1, 9),), "a single run"),
-)
+CASES = reduction_cases(Sum)
 WIDE = widened(CASES)
 
 
