@@ -133,7 +133,8 @@ def test_unsupported_operators_are_listed_all_at_once() -> None:
     with pytest.raises(TinyptqError) as caught:
         normalize(graph)
     assert caught.value.reference == "unsupported"
-    assert "SEGMENT_SUM: no such operator here (operator 0 'y'); UNIQUE: no such operator here" in str(caught.value)
+    assert "SEGMENT_SUM: no such operator here, what works: " in str(caught.value)
+    assert "(operator 0 'y'); UNIQUE: no such operator here" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -224,8 +225,10 @@ def test_custom_and_unknown_operators_are_named() -> None:
     wiring = [(TfliteCode("CUSTOM"), [0], [1]), (TfliteCode("SIN"), [1], [2])]
     graph = load_tflite(write_model(tensors, wiring, [0], [2]))
     assert obstacles(graph) == [
-        "custom operator '': no such operator here (operator 0 'y')",
-        "SIN: no such operator here (operator 1 'z')",
+        "custom operator '': no such operator here, what works: leave it out of the model, and do it in C before or "
+        "behind (operator 0 'y')",
+        "SIN: no such operator here, what works: only as part of a function of one tensor and single numbers "
+        "(operator 1 'z')",
     ]
 
 

@@ -300,7 +300,7 @@ def test_unequal_scales_meet_before_a_concatenation() -> None:
 def test_a_float_in_the_middle_of_integers_is_an_obstacle() -> None:
     graph = build(relu("x", "a"), ("dequantize", Dequantize(), ("a",), "b2"), relu("b2", "y"))
     quantized = {n: replace(graph.tensors[n], dtype=INT8, qparams=QParams.per_tensor(0.1)) for n in ("x", "a")}
-    with pytest.raises(TinyptqError, match="tensor is float32 in a model that computes in integers"):
+    with pytest.raises(TinyptqError, match="RELU computes in floats between integer operators"):
         normalize(replace(graph, tensors={**graph.tensors, **quantized}))
 
 

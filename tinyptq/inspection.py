@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyptq.frontend import load_model, model_kind
 from tinyptq.graph import Graph, Node, Shape
-from tinyptq.obstacles import obstacles
+from tinyptq.obstacles import Foreign, obstacles
 from tinyptq.passes import simplify
 
 
@@ -58,4 +58,5 @@ def inspect(model: Path | str) -> Inspection:
 def inspected(graph: Graph, node: Node) -> InspectedLayer:
     shapes = [graph.tensors[name].shape for name in node.inputs if graph.is_constant(name)]
     parameters = sum(int(np.prod(shape, dtype=np.int64)) for shape in shapes)
-    return InspectedLayer(node.name, node.op, graph.tensors[node.outputs[0]].shape, parameters)
+    op = node.attrs.builtin if isinstance(node.attrs, Foreign) else node.op
+    return InspectedLayer(node.name, op, graph.tensors[node.outputs[0]].shape, parameters)

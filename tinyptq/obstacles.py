@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyptq.errors import TinyptqError
-from tinyptq.graph import Graph, Node, Tensor, is_quantized
+from tinyptq.graph import CONVERTERS, Graph, Node, Tensor, is_quantized
 from tinyptq.ops import BY_NAME
 from tinyptq.ops.base import Constraint
 
@@ -35,10 +35,25 @@ class Foreign:
 
 def obstacles(graph: Graph) -> list[str]:
     """One sentence per kind of obstacle, with the places where it stands; empty when the graph can be compiled."""
+    bystanders = [node for node in graph.nodes if is_bystander(graph, node)]
+    others = [node for node in graph.nodes if node not in bystanders]
+    found = [*boundary_obstacles(graph), *dtype_obstacles(graph, others), *node_obstacles(graph, others)]
+    found = found or [*dtype_obstacles(graph, bystanders), *node_obstacles(graph, bystanders)]
     places: dict[str, list[str]] = {}
-    for what, where in (*boundary_obstacles(graph), *dtype_obstacles(graph), *node_obstacles(graph)):
+    for what, where in found:
         places.setdefault(what, []).append(where)
     return [f"{what} ({some(where)})" for what, where in places.items()]
+
+
+def is_bystander(graph: Graph, node: Node) -> bool:
+    """Is what is wrong here most likely another node's fault? Then that one is named.
+
+    Reshapes of a batch of several samples, conversions to and from floats between integers, sizes nobody knows.
+    """
+    if node.op in ("reshape", "cast", *CONVERTERS):
+        return True
+    unknown = any(0 in graph.tensors[name].shape for name in (*node.inputs, *node.outputs))
+    return unknown and not isinstance(node.attrs, Foreign)
 
 
 def some(places: list[str]) -> str:
@@ -72,11 +87,12 @@ def boundary_obstacles(graph: Graph) -> Iterator[tuple[str, str]]:
             yield "output does not depend on any operator", f"output '{name}'"
 
 
-def dtype_obstacles(graph: Graph) -> Iterator[tuple[str, str]]:
+def dtype_obstacles(graph: Graph, nodes: list[Node]) -> Iterator[tuple[str, str]]:
     """(what, where) for tensors of a type their operator cannot take; operators already refused do not repeat it."""
-    seen: set[str] = set()
+    foreign = (node for node in graph.nodes if isinstance(node.attrs, Foreign))
+    seen = {name for node in foreign for name in node.outputs}
     quantized = is_quantized(graph)
-    for node in graph.nodes:
+    for node in nodes:
         if isinstance(node.attrs, Foreign):
             continue
         for name in (*node.inputs, *node.outputs):
@@ -116,6 +132,8 @@ def index_sentence(node: Node, tensor: Tensor) -> str | None:
 
 def integer_sentence(node: Node, tensor: Tensor) -> str | None:
     """What is wrong with a tensor of a model that is already quantized; None when nothing is."""
+    if tensor.dtype == FLOAT32 and node.op not in CONVERTERS:
+        return f"{node.op.upper()} computes in floats between integer operators: let the converter quantize it too"
     if tensor.dtype.kind not in "iu":
         return f"tensor is {tensor.dtype} in a model that computes in integers"
     op = BY_NAME[node.op]
@@ -139,21 +157,10 @@ def scale_sentence(tensor: Tensor) -> str | None:
     return None
 
 
-def node_obstacles(graph: Graph) -> Iterator[tuple[str, str]]:
-    """(what, where) for operators that do not exist here, or not in this form.
-
-    Reshapes into a batch of several samples are named only where no operator that works on such a batch is.
-    """
-    reshapes: list[tuple[str, str]] = []
-    found = 0
-    for node in graph.nodes:
-        for what in sentences(graph, node):
-            if node.op == "reshape":
-                reshapes.append((what, node.source))
-            else:
-                found += 1
-                yield what, node.source
-    yield from () if found else reshapes
+def node_obstacles(graph: Graph, nodes: list[Node]) -> Iterator[tuple[str, str]]:
+    """(what, where) for operators that do not exist here, or not in this form."""
+    for node in nodes:
+        yield from ((what, node.source) for what in sentences(graph, node))
 
 
 def sentences(graph: Graph, node: Node) -> Iterator[str]:

@@ -10,6 +10,7 @@ from tinyptq.errors import TinyptqError
 from tinyptq.frontend.flatbuffer import guarded, require
 from tinyptq.frontend.lookups import read_lookups
 from tinyptq.frontend.loops import read_loops
+from tinyptq.frontend.remedies import no_such_operator
 from tinyptq.frontend.sequences import spell_sequences
 from tinyptq.frontend.shapes import settle_shapes
 from tinyptq.frontend.subgraphs import FileOperator, read_subgraphs
@@ -64,14 +65,14 @@ def read_node(where: str, item: FileOperator, operands: Operands, refused: Mappi
         op = BY_BUILTIN.get(operator.builtin)
         reason = refused.get(source) or refusal(operator, op, operands.oddities)
         if op is None or reason is not None:
-            return foreign_node(operator, shown, reason or "no such operator here", name, source)
+            return foreign_node(operator, shown, reason or no_such_operator(operator.builtin), name, source)
         return known_node(operator, op, shown, name, source)
 
 
 def refusal(operator: TfliteOperator, op: Op | None, oddities: dict[str, str]) -> str | None:
     """Why the operator cannot be read, None when it can be tried."""
     if op is None:
-        return "no such operator here"
+        return no_such_operator(operator.builtin)
     own = {tensor.name for tensor in own_operands(operator, op) if tensor is not None}
     for tensor in (*operator.inputs, *operator.outputs):
         if tensor is None or tensor.name not in oddities:
