@@ -24,6 +24,7 @@ FLOAT_MODELS: dict[str, tuple[str, str]] = {
     "mnist-keras": ("trained_keras/mnist_dscnn.keras", "mnist"),
     "har-keras": ("trained_keras/har_conv1d.keras", "har"),
     "gunpoint-keras": ("trained_keras/gunpoint_lstm.keras", "gunpoint"),
+    "gunpoint-loop": ("trained_keras/gunpoint_lstm_float.tflite", "gunpoint"),
     "uraich-keras": ("keras3/uraich_hello_world.keras", "hello"),
     "hello": ("tflm/hello_world_float.tflite", "hello"),
 }

@@ -2,7 +2,8 @@
 
 The reset gate acts behind the recurrent product (reset_after) or before it. No TFLite operator computes a GRU:
 `gru_arithmetic` is the integer specification, made of steps that TFLite Micro has kernels for; the exported file
-holds them one by one. A layer that is not stateful starts every run from zeros.
+holds them one by one (tflite-micro's planner, which takes 1024 tensors, loads 56 steps of them). A layer that is
+not stateful starts every run from zeros.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 TFLite's UNIDIRECTIONAL_SEQUENCE_RNN keeps its hidden state from run to run; a Keras layer that is not stateful begins
 every run with zeros. TFLite Micro has no such kernel, so the integers are made of steps that it has, and the exported
-file holds them one by one. For every step, each result limited to int16, M64 the rescaling of 64-bit accumulators:
+file holds them one by one (tflite-micro's planner, which takes 1024 tensors, loads 202 steps of them). For every step,
+each result limited to int16, M64 the rescaling of 64-bit accumulators:
   seen       = M64(128 · Σ (x − zp)·w + bias)     QUANTIZE, FULLY_CONNECTED
   remembered = M64(Σ h·r)                         FULLY_CONNECTED
   h          = tanh(seen + remembered)            ADD, TANH
