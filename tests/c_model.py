@@ -7,6 +7,7 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 
@@ -61,13 +62,17 @@ int main(void)
 
 
 def run_c_model(
-    program: Program, inputs: Mapping[str, Array], folder: Path, flags: Sequence[str] = SANITIZERS
+    program: Program,
+    inputs: Mapping[str, Array],
+    folder: Path,
+    flags: Sequence[str] = SANITIZERS,
+    isa: tuple[str, ...] = ("portable",),
 ) -> dict[str, Array]:
-    """{value name: int8 [n, ...]} of every layer's output, computed by the C of the host board."""
+    """{value name: int8 [n, ...]} of every layer's output, computed by the C of the host board; isa: others' C."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler on this machine")
-    board = load_board("host")
+    board = replace(load_board("host"), isa=isa)
     memory = plan(program, board)
     require_sound(program, memory)
     write_files(folder, {**emit_c(program, memory, board), "main.c": MAIN})

@@ -17,7 +17,13 @@ from tinyptq.output import write_files
 from tinyptq.plan.planner import plan
 
 GOLDEN = Path(__file__).parent / "golden"
-FLAVOURS = {"portable": "host", "thumb1": "cortex-m0", "arm_dsp": "cortex-m4", "arm_mve": "cortex-m55"}
+FLAVOURS = {
+    "portable": "host",
+    "thumb1": "cortex-m0",
+    "riscv32": "riscv32",
+    "arm_dsp": "cortex-m4",
+    "arm_mve": "cortex-m55",
+}
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)

@@ -14,7 +14,9 @@ from tinyptq.kernels import (
     arm_mve_conv,
     arm_mve_depthwise,
     arm_mve_vector,
+    scalar,
     scalar_affine,
+    scalar_depthwise,
     thumb1,
     thumb1_conv,
     thumb1_depthwise,
@@ -37,7 +39,9 @@ KERNELS: tuple[Kernel, ...] = (
     *thumb1.KERNELS,
     *thumb1_conv.KERNELS,
     *thumb1_depthwise.KERNELS,
+    *scalar.KERNELS,
     *scalar_affine.KERNELS,
+    *scalar_depthwise.KERNELS,
     *(portable_kernel(op) for op in OPS),
 )
 
