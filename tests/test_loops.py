@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.shared import ROOT, shared_path
+from tinyptq import pipeline, verbs
 from tinyptq.float_run import run_float
 from tinyptq.frontend.affine import Atom, Products, UnrecognizedError, add, atom_form, constant_form, linear, same
 from tinyptq.frontend.loops import Layers, read_loop, read_loops
@@ -58,6 +59,21 @@ def test_lists_of_tensors_are_the_same_loops() -> None:
     x = np.random.default_rng(1).standard_normal((6, 5, 2)).astype(np.float32)
     found, wanted = (run_float(g, {g.inputs[0]: x})[g.outputs[0]] for g in (graph, same))
     assert np.array_equal(found, wanted)
+
+
+def test_unrolled_layers_simply_work(tmp_path: Path) -> None:
+    """No loop at all: dozens of small operators, sequences with time first."""
+    path = FILE.with_name("unrolled.tflite")
+    x = np.random.default_rng(2).standard_normal((40, 3, 2)).astype(np.float32)
+    graph = normalize(load_tflite(path.read_bytes()))
+    found = run_float(graph, {graph.inputs[0]: x[:6]})[graph.outputs[0]]
+    assert np.abs(found - litert(path.read_bytes(), x[:6])).max() < 1e-5
+    np.save(tmp_path / "samples.npy", x)
+    built = pipeline.build(path, board="host", calibration=tmp_path / "samples.npy", output=tmp_path / "out")
+    assert built.report["verification"]["differing_bytes"] == 0
+    pytest.importorskip("tflite_micro")
+    *_, against = verbs.verify(built.directory, against="tflm")
+    assert against.comparison.equal, against.as_json()
 
 
 def test_the_trained_loop_has_the_weights_of_its_keras_file() -> None:
