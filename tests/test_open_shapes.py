@@ -34,12 +34,15 @@ def integers(*values: int) -> Array:
     return np.array(values, np.int32)
 
 
-def dense_over_a_sequence() -> bytes:
-    """What Keras' Dense on [batch, 4, 3] becomes: rows folded together, and back to a shape read from the input."""
+def dense_over_a_sequence(rows: int = 1) -> bytes:
+    """What Keras' Dense on [batch, 4, 3] becomes: rows folded together, and back to a shape read from the input.
+
+    rows: what the file says instead of 4.
+    """
     tensors = [
         real("open_x", 1, 4, 3),
         constant("rows_shape", integers(-1, 3)),
-        real("open_rows", 1, 3),  # 4 rows: the converter wrote 1
+        real("open_rows", rows, 3),
         constant("weights", RANDOM.standard_normal((2, 3)).astype(np.float32)),
         real("open_products", 1, 2),
         Tensor("sizes", (3,), INT32),
@@ -60,6 +63,15 @@ def dense_over_a_sequence() -> bytes:
         (RESHAPE, [4, 11], [12]),
     ]
     return write_model(tensors, wiring, [0], [12])
+
+
+@pytest.mark.parametrize("rows", [-1, -4])
+def test_negative_sizes_are_placeholders_too(rows: int) -> None:
+    """As TensorFlow 2.4 writes them."""
+    graphs = [normalize(load_tflite(dense_over_a_sequence(rows))) for rows in (1, rows)]
+    assert [node.op for node in graphs[1].nodes] == ["fully_connected"]
+    shapes = [{name: tensor.shape for name, tensor in graph.tensors.items()} for graph in graphs]
+    assert shapes[0] == shapes[1]
 
 
 def litert_output(model: bytes, x: Array) -> Array:

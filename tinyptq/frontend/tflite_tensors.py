@@ -60,7 +60,8 @@ def read_tensors(data: bytes, model: Any, subgraph: Any) -> Operands:
         odd = oddity(table, index in inputs)
         if odd:
             oddities[name] = odd
-        if np.any(vector(table.ShapeSignatureAsNumpy(), MAX_RANK, "axes") < 0):
+        sizes = (table.ShapeSignatureAsNumpy(), table.ShapeAsNumpy())
+        if any(np.any(vector(numbers, MAX_RANK, "axes") < 0) for numbers in sizes):
             unknown.add(name)
     return Operands(tuple(tensors), oddities, frozenset(unknown))
 
@@ -105,8 +106,11 @@ def read_tensor(data: bytes, model: Any, table: Any, name: str, is_input: bool) 
 
 
 def read_shape(table: Any) -> Shape:
-    shape = tuple(int(size) for size in vector(table.ShapeAsNumpy(), MAX_RANK, "axes"))
-    require(all(size >= 0 for size in shape), f"shape {list(shape)} is negative")
+    """A negative size is a placeholder, as 1 is where the signature has −1: TensorFlow 2.4 has blocks of an open batch
+    at −2, say.
+    """
+    sizes = (int(size) for size in vector(table.ShapeAsNumpy(), MAX_RANK, "axes"))
+    shape = tuple(1 if size < 0 else size for size in sizes)
     require(math.prod(shape) <= MAX_ELEMENTS, f"shape {list(shape)} is beyond any microcontroller")
     return shape
 
@@ -169,7 +173,8 @@ def oddity(table: Any, is_input: bool) -> str | None:
         return KEPT
     if 0 in read_shape(table):
         return "no elements"
-    signature = vector(table.ShapeSignatureAsNumpy(), MAX_RANK, "axes")
-    if is_input and np.any(signature[1:] < 0):
-        return f"no fixed size: {signature.tolist()}"
+    sizes = (table.ShapeSignatureAsNumpy(), table.ShapeAsNumpy())
+    for numbers in (vector(numbers, MAX_RANK, "axes") for numbers in sizes):
+        if is_input and np.any(numbers[1:] < 0):
+            return f"no fixed size: {numbers.tolist()}"
     return None
