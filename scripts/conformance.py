@@ -68,7 +68,8 @@ lowest and all highest among them. The same integers are computed by the authori
 generated C on the host, compiled under every warning, {sanitized} cases with the address and undefined-behaviour
 sanitizers. A test fails when an operator or a type has no entry here; `tests/conformance` holds the strategies.
 
-## Operators"""
+## Operators
+"""
 
 
 def tally(name: str, dtype: str, cases: int) -> Tally:
