@@ -13,7 +13,12 @@ from typing import Protocol
 import numpy as np
 
 from tinyptq.errors import TinyptqError
-from tinyptq.fixedpoint import multiply_by_quantized_multiplier, quantize_multipliers
+from tinyptq.fixedpoint import (
+    multiply_by_quantized_multiplier,
+    multiply_by_reduced_multiplier,
+    quantize_multipliers,
+    reduce_multipliers,
+)
 from tinyptq.graph import Array, QParams
 from tinyptq.ops.base import Operand
 from tinyptq.ops.recurrent import round_bias, round_weights
@@ -91,7 +96,8 @@ def multipliers(step: Array, weights: tuple[Operand, ...], power: int) -> tuple[
     wide, shift = quantize_multipliers(products / 2.0**power)
     if shift.max(initial=0) > LARGEST_SHIFT:
         raise TinyptqError("scale-out-of-range", "the weights of a gate are too large", hint="scale the inputs down")
-    return np.minimum((wide.astype(np.int64) + (1 << 15)) >> 16, 0x7FFF).astype(np.int16), shift
+    reduced, _ = reduce_multipliers(wide, shift)
+    return reduced.astype(np.int16), shift
 
 
 def prove_accumulators(weights: Array, bias: Array, peak: int) -> None:
@@ -131,18 +137,15 @@ def remembered(params: Products, hidden: Array, first: int, end: int) -> Array:
 
 
 def rescale64(accumulator: Array, multiplier: Array, shift: Array) -> Array:
-    """accumulator · multiplier · 2^(shift − 15), ties up, in int16 range: one rounding, a multiplier of 16 bits.
-
-    Source: TFLite MultiplyByQuantizedMultiplier of a 64-bit accumulator.
-    """
-    total = 15 - shift.astype(np.int64)
-    return clamp16((accumulator * multiplier.astype(np.int64) + (np.int64(1) << (total - 1))) >> total)
+    """accumulator · multiplier · 2^(shift − 15), rounded once, in int16 range."""
+    return clamp16(multiply_by_reduced_multiplier(accumulator, multiplier, 15 - shift.astype(np.int64)))
 
 
 def to_output(hidden: Array, factor: tuple[int, int], zero_point: int) -> Array:
     """The hidden state in the output's scale, int8."""
     y = multiply_by_quantized_multiplier(hidden.astype(np.int64), *factor) + zero_point
-    return np.clip(y, -128, 127).astype(np.int8)
+    narrow: Array = np.clip(y, -128, 127).astype(np.int8)
+    return narrow
 
 
 def clamp16(x: Array) -> Array:
