@@ -29,20 +29,24 @@ def check_every_byte(
     prefix: str | None = None,
     kernel: str | None = None,
     isa: str = "arm_dsp",
+    least: int | None = None,
 ) -> None:
-    """Every layer's output in the emulator equals run_int, computed whole or in growing blocks of rows."""
+    """Every layer's output in the emulator equals run_int, computed whole or in growing blocks of rows.
+
+    isa: of all kernels, or of at least so many.
+    """
     board = load_board(name)
     board = board if prefix is None else replace(board, prefix=prefix)
     memory = planned(program, board, kernel)
     memory = memory if way == "whole" else in_row_blocks(program, memory)
-    assert {kernel.isa for kernel in memory.kernels} == {isa}
+    assert sum(kernel.isa == isa for kernel in memory.kernels) >= (len(memory.kernels) if least is None else least)
     images = build(program, memory, board, folder)
     inputs, expected = inputs_and_expected(program, 5)
     bytes_out = joined(program, program.outputs, expected).shape[1]
     sizes = [(i, e.shape[1]) for i, e in enumerate(expected)]
     result = run_firmware(board, images.trace_elf, inputs, bytes_out, len(expected), sizes)
     for layer, want, got in zip(program.layers, expected, result.layers, strict=True):
-        assert len(np.unique(want)) > 3, layer.name
+        assert len(np.unique(want)) > 3 or least is not None, layer.name
         np.testing.assert_array_equal(got, want, layer.name)
 
 

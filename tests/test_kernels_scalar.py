@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from tests import test_kernels_dsp_conv as convs
 from tests import test_kernels_dsp_depthwise as depthwise
 from tests.arm_layers import Case, combine, layer_program, side_by_side
 from tests.c_model import run_c_model
+from tests.drawn_layers import drawn
 from tests.dsp_checks import check_every_byte, check_instructions, check_no_warning
 from tests.programs import random_inputs
 from tests.test_kernels_arm import CASES, POINTWISE
@@ -43,6 +45,7 @@ def channels() -> Program:
 
 
 TABLES = {"matrices": matrices, "windows": convs.table, "channels": channels, "sums": sums.table}
+OUTSIDE = TABLES | {f"drawn{seed}": partial(drawn, seed) for seed in range(6)}
 
 
 @pytest.mark.parametrize("way", ["whole", "blocks"])
@@ -52,6 +55,12 @@ def test_every_byte_equals_numpy(board: str, table: str, way: str, tmp_path: Pat
     check_every_byte(TABLES[table](), way, tmp_path, board, isa=ISA[board])
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("board", ISA)
+def test_every_byte_of_drawn_layers(board: str, seed: int, tmp_path: Path) -> None:
+    check_every_byte(drawn(seed), "blocks", tmp_path, board, isa=ISA[board], least=20)
+
+
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("board", ISA)
 def test_every_byte_equals_numpy_when_clang_compiles(board: str, table: str, tmp_path: Path) -> None:
@@ -59,10 +68,10 @@ def test_every_byte_equals_numpy_when_clang_compiles(board: str, table: str, tmp
     check_every_byte(TABLES[table](), "blocks", tmp_path, board, prefix="absent-", isa=ISA[board])
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", OUTSIDE)
 def test_nothing_outside_the_tensors_is_touched(table: str, tmp_path: Path) -> None:
     """The C of the Cortex-M3 on the host, under its sanitizers."""
-    program = TABLES[table]()
+    program = OUTSIDE[table]()
     inputs = random_inputs(np.random.default_rng(5), program, 3)
     values = run_c_model(program, inputs, tmp_path, isa=("thumb2", "portable"))
     for layer in program.layers:
@@ -74,9 +83,7 @@ def test_nothing_outside_the_tensors_is_touched(table: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("board", ISA)
-def test_compiles_without_a_warning(
-    board: str, table: str, compiler: str, level: str, tmp_path: Path
-) -> None:
+def test_compiles_without_a_warning(board: str, table: str, compiler: str, level: str, tmp_path: Path) -> None:
     check_no_warning(TABLES[table](), COMPILER[board] if compiler == "gcc" else compiler, level, tmp_path, board)
 
 

@@ -15,6 +15,7 @@ from tests import test_kernels_affine as sums
 from tests import test_kernels_dsp_conv as convs
 from tests import test_kernels_dsp_depthwise as depthwise
 from tests.arm_layers import Case, build, combine, layer_program, planned, side_by_side
+from tests.drawn_layers import drawn
 from tests.dsp_checks import check_every_byte, check_instructions, check_no_warning, check_nothing_outside
 from tests.test_kernels_arm import CASES, POINTWISE
 from tinyptq.board import load_board
@@ -56,6 +57,11 @@ TABLES = {"matrices": matrices, "windows": convs.table, "channels": channels, "s
 @pytest.mark.parametrize("table", TABLES)
 def test_every_byte_equals_numpy(table: str, way: str, tmp_path: Path) -> None:
     check_every_byte(TABLES[table](), way, tmp_path, BOARD, isa="thumb1")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_byte_of_drawn_layers(seed: int, tmp_path: Path) -> None:
+    check_every_byte(drawn(seed), "blocks", tmp_path, BOARD, isa="thumb1", least=16)
 
 
 @pytest.mark.parametrize("table", TABLES)
