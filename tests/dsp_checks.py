@@ -61,9 +61,16 @@ def check_nothing_outside(program: Program, folder: Path, kernel: str | None = N
     np.testing.assert_array_equal(result.outputs, want)
 
 
-def check_instructions(program: Program, limit: int, folder: Path, name: str = BOARD, tolerance: float = 0.05) -> None:
+def check_instructions(
+    program: Program,
+    limit: int,
+    folder: Path,
+    name: str = BOARD,
+    tolerance: float = 0.05,
+    kernel: str | None = None,
+) -> None:
     """The only layer needs no more instructions than this, and its kernel's cost is near the count."""
-    board, memory = load_board(name), planned(program, load_board(name))
+    board, memory = load_board(name), planned(program, load_board(name), kernel)
     images = build(program, memory, board, folder)
     inputs, expected = inputs_and_expected(program, 1)
     counts = profile_firmware(board, images.elf, images.trace_elf, inputs, expected[0].shape[1], 1)

@@ -56,9 +56,9 @@ def check_nothing_outside(program: Program, folder: Path, kernel: str | None = N
     np.testing.assert_array_equal(result.outputs, want)
 
 
-def check_instructions(program: Program, limit: int, folder: Path) -> None:
+def check_instructions(program: Program, limit: int, folder: Path, kernel: str | None = None) -> None:
     """The only layer needs no more instructions than this, and its kernel's cost is near the count."""
-    board, memory = mve_board(), planned(program, mve_board())
+    board, memory = mve_board(), planned(program, mve_board(), kernel)
     images = build(program, memory, board, folder)
     inputs, expected = inputs_and_expected(program, 1)
     counts = profile_firmware(board, images.elf, images.trace_elf, inputs, expected[0].shape[1], 1)

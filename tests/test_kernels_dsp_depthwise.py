@@ -82,16 +82,16 @@ def table() -> Program:
 @pytest.mark.parametrize("way", ["whole", "blocks"])
 @pytest.mark.parametrize("name", ["cortex-m4", "cortex-m7", "cortex-m33"])
 def test_every_byte_equals_numpy(name: str, way: str, tmp_path: Path) -> None:
-    check_every_byte(table(), way, tmp_path, name)
+    check_every_byte(table(), way, tmp_path, name, kernel="arm_dsp")
 
 
 def test_every_byte_equals_numpy_when_clang_compiles(tmp_path: Path) -> None:
     pytest.importorskip("ziglang", reason="zig cc, a clang, comes with tinyptq[toolchain]")
-    check_every_byte(table(), "blocks", tmp_path, prefix="absent-")
+    check_every_byte(table(), "blocks", tmp_path, prefix="absent-", kernel="arm_dsp")
 
 
 def test_nothing_outside_the_tensors_is_touched(tmp_path: Path) -> None:
-    check_nothing_outside(table(), tmp_path)
+    check_nothing_outside(table(), tmp_path, kernel="arm_dsp")
 
 
 @pytest.mark.parametrize("level", ["-O0", "-Os", "-O3"])
@@ -103,7 +103,7 @@ def test_compiles_without_a_warning_at_every_level(compiler: str, level: str, tm
 @pytest.mark.parametrize(("case", "limit"), [(KWS, 215_000), (VWW, 475_000), (STRIDED, 136_000)])
 def test_instructions(case: Case, limit: int, tmp_path: Path) -> None:
     """CMSIS-NN needs 599,667 and 1,651,164 and 368,184 for layers of these shapes (gcc 12.2 -O3)."""
-    check_instructions(side_by_side({case.id: program_of(case)}), limit, tmp_path)
+    check_instructions(side_by_side({case.id: program_of(case)}), limit, tmp_path, kernel="arm_dsp")
 
 
 def test_preconditions_are_proved_or_the_kernel_steps_back() -> None:

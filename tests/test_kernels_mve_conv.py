@@ -110,7 +110,7 @@ def test_compiles_without_a_warning_at_every_level(compiler: str, level: str, tm
     check_no_warning(table(), compiler, level, tmp_path)
 
 
-@pytest.mark.parametrize(("case", "limit"), [(IC_FIRST, 109_000), (IC, 304_000), (KWS, 74_000)])
+@pytest.mark.parametrize(("case", "limit"), [(IC_FIRST, 109_000), (IC, 304_000), (KWS, 76_000)])
 def test_instructions(case: Case, limit: int, tmp_path: Path) -> None:
     """CMSIS-NN needs 599,528 and 597,016 and 289,103 for layers of these shapes (gcc 12.2 -O3)."""
     check_instructions(side_by_side({case.id: program_of(case)}), limit, tmp_path)

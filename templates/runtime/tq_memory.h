@@ -1,4 +1,6 @@
-/* Where generated data lives. A linker script places .rodata.tq_weights in flash and .bss.tq_arena in RAM. */
+/* Where generated data lives. A linker script places .rodata.tq_weights in flash and .bss.tq_arena in RAM.
+ * TQ_OUTLINED: a function that is neither inlined nor copied for some of its callers.
+ */
 #ifndef TQ_MEMORY_H
 #define TQ_MEMORY_H
 
@@ -11,6 +13,14 @@
 #else
 #define TQ_WEIGHTS
 #define TQ_ARENA
+#endif
+
+#if defined(__clang__)
+#define TQ_OUTLINED __attribute__((noinline))
+#elif defined(__GNUC__)
+#define TQ_OUTLINED __attribute__((noinline, noclone))
+#else
+#define TQ_OUTLINED
 #endif
 
 #endif

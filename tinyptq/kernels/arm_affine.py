@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tinyptq.kernels.affine import Affine, affine
-from tinyptq.kernels.base import Cost, Kernel
+from tinyptq.kernels.base import Cost, Kernel, Part
 from tinyptq.ops.add import AddInt
 from tinyptq.ops.base import elements
 from tinyptq.ops.sub import SubInt
@@ -20,29 +20,39 @@ LANES = 8  # elements of a pass
 
 
 @dataclass(frozen=True)
-class Loop:
-    """What templates/kernels/add/arm_{mve,dsp}_affine.c.j2 look up besides the params.
+class Clamped:
+    """What templates/kernels/add/arm_{mve,dsp}_passes.c.j2 look up: layers with the same share the loop.
 
-    lanes   elements of a pass: eight, or all there are.
-    passes  of them; rest: element where one more pass ends the tensor, 0 when none is needed.
+    lanes  elements of a pass: eight, or all there are.
     """
 
-    function: Affine
     lanes: int
-    passes: int
-    rest: int
+    shift: int
     low: int
     high: int
 
     @property
     def narrowed(self) -> int:
         """What Helium's second shift leaves to do: its first is by 16."""
-        return self.function.shift - 16
+        return self.shift - 16
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What templates/kernels/add/arm_{mve,dsp}_affine.c.j2 look up besides the params.
+
+    rest  element where one more pass ends the tensor, 0 when none is needed.
+    """
+
+    function: Affine
+    passes: int
+    rest: int
+    clamped: Clamped
 
     @property
     def rounded_c(self) -> int:
-        """c less the halves that rounding shifts by 16 and by `narrowed` add."""
-        return self.function.c - (1 << 15) - (1 << (15 + self.narrowed))
+        """c less the halves that Helium's rounding shifts add."""
+        return self.function.c - (1 << 15) - (1 << (15 + self.clamped.narrowed))
 
 
 def supports(params: Params) -> bool:
@@ -63,18 +73,16 @@ def details(params: Params) -> Loop:
     lanes = min(LANES, count)
     return Loop(
         function=function,
-        lanes=lanes,
         passes=count // lanes,
         rest=count - lanes if count % lanes else 0,
-        low=params.pair.activation_min,
-        high=params.pair.activation_max,
+        clamped=Clamped(lanes, function.shift, params.pair.activation_min, params.pair.activation_max),
     )
 
 
 def cost_mve(params: Params) -> Cost:
     """Instructions of the loop, counted, and of what surrounds it (measured)."""
     loop = details(params)
-    body = 15 + (loop.low > -128) + (loop.high < 127)
+    body = 15 + (loop.clamped.low > -128) + (loop.clamped.high < 127)
     calls = 2 if loop.rest else 1
     return Cost(loop.passes * body + 24 * calls + (calls - 1) * (body + 10), 4 * body + 90)
 
@@ -82,7 +90,7 @@ def cost_mve(params: Params) -> Cost:
 def cost_dsp(params: Params) -> Cost:
     """Instructions of the loop, counted, and of what surrounds it (measured)."""
     loop = details(params)
-    body = loop.lanes * (6 + 3 * (loop.low > -128) + 3 * (loop.high < 127)) + 2
+    body = loop.clamped.lanes * (6 + 3 * (loop.clamped.low > -128) + 3 * (loop.clamped.high < 127)) + 2
     calls = 2 if loop.rest else 1
     return Cost(loop.passes * body + 20 * calls + (calls - 1) * (body + 10), 4 * body + 60)
 
@@ -99,6 +107,7 @@ def kernel(op: str, isa: str) -> Kernel:
         by_rows=lambda params: False,
         cost=cost_mve if helium else cost_dsp,
         details=details,
+        parts=lambda params: {"affine_passes": Part(f"add/{isa}_passes.c.j2", details(params).clamped)},
     )
 
 

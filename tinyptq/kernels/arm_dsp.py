@@ -86,7 +86,7 @@ class Product:
     def pair_instructions(self) -> int:
         """Of a pair of channels, the turns apart."""
         output = (4 if self.half_up else 5) + 3 * (self.low > -128) + 3 * (self.high < 127) + 1
-        return 2 * PIXELS * output + PIXELS * self.mixed + 11 + 4 * self.loops + 5 * (self.odd_bytes > 0)
+        return 2 * PIXELS * output + PIXELS * self.mixed + 9 + 4 * self.loops + 5 * (self.odd_bytes > 0)
 
 
 @dataclass(frozen=True)

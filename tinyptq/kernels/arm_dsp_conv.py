@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 
 from tinyptq.graph import Array
 from tinyptq.kernels.arm_dsp import PIXELS, PointwiseTile, pack_tile, product_part, tile_covers, tile_of
+from tinyptq.kernels.arm_lines import lines_part
 from tinyptq.kernels.base import Cost, Kernel, Part
 from tinyptq.kernels.proofs import is_pointwise, pointwise
 from tinyptq.ops import window as win
@@ -20,6 +21,18 @@ from tinyptq.ops.conv_2d import Conv2DInt
 ALIGNMENT = 16  # of the parts of scratch memory
 MAX_QUADS = 12  # groups of four bytes widened by straight-line code
 STEP = 4 * PIXELS  # bytes from a pixel's pair of inputs to its next
+
+
+@dataclass(frozen=True)
+class Straight:
+    """What templates/kernels/conv_2d/arm_dsp_window.c.j2 looks up: `unroll` groups of four bytes at a time.
+
+    loops: more than once for each line.  step: from a pair of inputs to the same pixel's next, in bytes.
+    """
+
+    unroll: int
+    loops: bool
+    step: int
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,10 @@ class Run:
     @property
     def turns(self) -> int:
         return self.quads // self.unroll
+
+    @property
+    def straight(self) -> Straight:
+        return Straight(self.unroll, self.turns > 1, self.step)
 
     @property
     def instructions(self) -> int:
@@ -65,6 +82,15 @@ class ConvTile(PointwiseTile):
     runs_per_row: int
     gathered: bool
     part_tiles: bool
+
+    @property
+    def whole(self) -> bool:
+        """Are the lines under a window all there is to widen, one run each?"""
+        return not self.gathered and self.runs_per_row == 1
+
+    @property
+    def run_turns(self) -> int:
+        return Run(self.run_bytes).turns
 
     @property
     def run_widened_bytes(self) -> int:
@@ -122,8 +148,11 @@ def details(params: Conv2DInt) -> ConvTile:
 
 
 def parts(params: Conv2DInt) -> Mapping[str, Part]:
-    tile = details(params)
-    return {"dsp_product": product_part(tile), "dsp_run": Part("conv_2d/arm_dsp_run.c.j2", Run(tile.run_bytes))}
+    tile, run = details(params), Run(details(params).run_bytes)
+    shared = {**lines_part(params), "dsp_product": product_part(tile)}
+    if tile.whole:
+        return {**shared, "dsp_window": Part("conv_2d/arm_dsp_window.c.j2", run.straight)}
+    return {**shared, "dsp_run": Part("conv_2d/arm_dsp_run.c.j2", run)}
 
 
 def pack(params: Conv2DInt) -> Mapping[str, Array]:
@@ -137,6 +166,8 @@ def cost(params: Conv2DInt) -> Cost:
     pixels = params.output_shape[1] * params.output_shape[2]
     copy = (4 + params.lines.run // 2) * tile.runs if tile.gathered else 0
     window = copy + run.instructions * (1 if tile.gathered else tile.runs) + 14
+    if tile.whole:
+        window = tile.runs * (5 * run.quads + (2 * run.turns + 1 if run.turns > 1 else 0) + 4) + 21
     line = 40 + params.lines.bytes * 3 // 8 if params.lines.padded else 0
     rows = params.output_shape[1] * (8 * params.window.kernel[0] + 20) + params.input_shape[1] * line
     return Cost(

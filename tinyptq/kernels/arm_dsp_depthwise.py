@@ -13,6 +13,7 @@ import numpy as np
 
 from tinyptq.graph import Array
 from tinyptq.kernels.arm_dsp import requantizes
+from tinyptq.kernels.arm_lines import lines_part
 from tinyptq.kernels.base import Cost, Kernel
 from tinyptq.kernels.proofs import (
     Pointwise,
@@ -173,5 +174,6 @@ KERNELS = (
         by_rows=lambda params: True,
         cost=cost,
         details=details,
+        parts=lines_part,
     ),
 )

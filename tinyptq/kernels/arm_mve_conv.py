@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from tinyptq.graph import Array
 from tinyptq.kernels import arm_mve
+from tinyptq.kernels.arm_lines import lines_part
 from tinyptq.kernels.arm_mve import BYTE_REACH, LANES, PIXELS, Product
 from tinyptq.kernels.base import Cost, Kernel
 from tinyptq.kernels.proofs import Pointwise, conv_matrix, group_starts, is_pointwise
@@ -198,6 +199,6 @@ KERNELS = (
         by_rows=lambda params: True,
         cost=cost,
         details=details,
-        parts=lambda params: arm_mve.product_part(details(params).product),
+        parts=lambda params: {**lines_part(params), **arm_mve.product_part(details(params).product)},
     ),
 )

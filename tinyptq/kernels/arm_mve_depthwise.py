@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyptq.graph import Array
+from tinyptq.kernels.arm_lines import lines_part
 from tinyptq.kernels.arm_mve_depthwise_loop import LANES, WORD_REACH, Walk, multiplies, requantize, store
 from tinyptq.kernels.base import Cost, Kernel
 from tinyptq.kernels.proofs import (
@@ -188,5 +189,6 @@ KERNELS = (
         by_rows=lambda params: True,
         cost=cost,
         details=details,
+        parts=lines_part,
     ),
 )

@@ -24,6 +24,41 @@ typedef char golden_weights_size_check[
         sizeof(golden_layer5_exponentials)
         == GOLDEN_WEIGHTS_BYTES ? 1 : -1];
 
+/* A padded image whose lines pass through a ring: counts of lines and rows, all else in bytes. */
+struct window_lines_0_image {
+    int32_t count; /* lines in the ring, as many as a window spans */
+    int32_t line;
+    int32_t row;
+    int32_t rows;
+    int32_t above; /* lines of border */
+    int32_t left;
+    int32_t zero_point;
+    int32_t taps;
+    int32_t dilation;
+};
+
+/* lines[]: what lies under a window that begins at line `top`. Lines [0, filled) have been in the ring; returns how many
+ * have now. The ends of the ring's lines are border whatever passes between them: written once.
+ */
+static TQ_OUTLINED int32_t window_lines_0(const struct window_lines_0_image *image, int8_t *ring, const int8_t *input, int32_t filled, int32_t top, const int8_t **lines)
+{
+    int32_t number = (filled < top) ? top : filled;
+    for (; number < top + image->count; number++) {
+        int8_t *const line = ring + (number % image->count) * image->line;
+        const int32_t row = number - image->above;
+        if (number < image->count || row >= image->rows) {
+            memset(line, image->zero_point, (size_t)image->line);
+        }
+        if (row >= 0 && row < image->rows) {
+            memcpy(line + image->left, input + row * image->row, (size_t)image->row);
+        }
+    }
+    for (int32_t tap = 0; tap < image->taps; tap++) {
+        lines[tap] = ring + ((top + tap * image->dilation) % image->count) * image->line;
+    }
+    return number;
+}
+
 /* Three widened pixels x all output channels, two at a time.
  *
  * r0 walks through the pixels, r1 through the constants: both initial accumulators, weights, requantization.
@@ -35,7 +70,7 @@ typedef char golden_weights_size_check[
  * guess the size of the code from the number of its lines are wrong about .rept, which must not matter to the code
  * around it.
  */
-static __attribute__((noinline)) void dsp_product_0(const int8_t *widened, const int8_t *widened_stop, const int32_t *stream, const int32_t *stream_stop, int8_t *result, int32_t outputs)
+static TQ_OUTLINED void dsp_product_0(const int8_t *widened, const int8_t *widened_stop, const int32_t *stream, const int32_t *stream_stop, int8_t *result, int32_t outputs)
 {
     register const int8_t *pixels __asm__("r0") = widened;
     register const int32_t *constants __asm__("r1") = stream;
@@ -103,12 +138,6 @@ static __attribute__((noinline)) void dsp_product_0(const int8_t *widened, const
         /* (2 * acc * multiplier >> 32, rounded, + rounding) >> shift; the zero point is in the rounding. */
         "ldrd r10, r11, [sp, #4]\n"
         "ldm r1!, {r0, r2, r3}\n"
-        "sub r4, r4, r7\n"
-        "lsl r7, r7, #1\n"
-        "smmlar lr, r7, r0, r2\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r10]\n"
         "sub r5, r5, r8\n"
         "lsl r8, r8, #1\n"
         "smmlar lr, r8, r0, r2\n"
@@ -121,13 +150,13 @@ static __attribute__((noinline)) void dsp_product_0(const int8_t *widened, const
         "asr lr, lr, r3\n"
         "ssat lr, #8, lr\n"
         "strb lr, [r10, r11, lsl #1]\n"
-        "ldm r1!, {r0, r2, r3}\n"
-        "add r10, r10, #1\n"
-        "asr r4, r4, #7\n"
-        "smmlar lr, r4, r0, r2\n"
+        "sub r4, r4, r7\n"
+        "lsl r7, r7, #1\n"
+        "smmlar lr, r7, r0, r2\n"
         "asr lr, lr, r3\n"
         "ssat lr, #8, lr\n"
-        "strb lr, [r10]\n"
+        "strb lr, [r10], #1\n"
+        "ldm r1!, {r0, r2, r3}\n"
         "asr r5, r5, #7\n"
         "smmlar lr, r5, r0, r2\n"
         "asr lr, lr, r3\n"
@@ -138,8 +167,12 @@ static __attribute__((noinline)) void dsp_product_0(const int8_t *widened, const
         "asr lr, lr, r3\n"
         "ssat lr, #8, lr\n"
         "strb lr, [r10, r11, lsl #1]\n"
+        "asr r4, r4, #7\n"
+        "smmlar lr, r4, r0, r2\n"
+        "asr lr, lr, r3\n"
+        "ssat lr, #8, lr\n"
+        "strb lr, [r10], #1\n"
         "ldr lr, [sp, #12]\n"
-        "add r10, r10, #1\n"
         "str r10, [sp, #4]\n"
         "cmp r1, lr\n"
         "bne 1b\n"
@@ -149,58 +182,34 @@ static __attribute__((noinline)) void dsp_product_0(const int8_t *widened, const
         : "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
 }
 
-/* 24 int8 -> int16 pairs: per four of them (0, 2), then (1, 3), 12 bytes apart. */
-static void dsp_run_0(const int8_t *source, int8_t *slot)
+/* A window's bytes -> int16 pairs: per four of them (0, 2), then (1, 3), 12 bytes apart. It begins `start` bytes into each line
+ * and has 24 bytes of it.
+ *
+ * r0 walks through the lines' addresses, r1 is the start, r2 walks through the pairs; r3 counts lines, r5 walks along a
+ * line. r8 and r12 hold bytes and pairs.
+ */
+static TQ_OUTLINED void dsp_window_0(const int8_t *const *lines, int32_t start, int8_t *slot, int32_t count)
 {
-    const int8_t *from = source;
-    int8_t *to = slot;
+    register const int8_t *const *address __asm__("r0") = lines;
+    register int32_t offset __asm__("r1") = start;
+    register int8_t *to __asm__("r2") = slot;
+    register int32_t left __asm__("r3") = count;
     __asm__ volatile(
-        "ldr r3, [%[from]], #4\n"
-        "sxtb16 r12, r3\n"
-        "sxtb16 r3, r3, ror #8\n"
-        "str r12, [%[to]], #12\n"
-        "str r3, [%[to]], #12\n"
-        "ldr r3, [%[from]], #4\n"
-        "sxtb16 r12, r3\n"
-        "sxtb16 r3, r3, ror #8\n"
-        "str r12, [%[to]], #12\n"
-        "str r3, [%[to]], #12\n"
-        "ldr r3, [%[from]], #4\n"
-        "sxtb16 r12, r3\n"
-        "sxtb16 r3, r3, ror #8\n"
-        "str r12, [%[to]], #12\n"
-        "str r3, [%[to]], #12\n"
-        "ldr r3, [%[from]], #4\n"
-        "sxtb16 r12, r3\n"
-        "sxtb16 r3, r3, ror #8\n"
-        "str r12, [%[to]], #12\n"
-        "str r3, [%[to]], #12\n"
-        "ldr r3, [%[from]], #4\n"
-        "sxtb16 r12, r3\n"
-        "sxtb16 r3, r3, ror #8\n"
-        "str r12, [%[to]], #12\n"
-        "str r3, [%[to]], #12\n"
-        "ldr r3, [%[from]], #4\n"
-        "sxtb16 r12, r3\n"
-        "sxtb16 r3, r3, ror #8\n"
-        "str r12, [%[to]], #12\n"
-        "str r3, [%[to]], #12\n"
-        : [from] "+r"(from), [to] "+r"(to)
-        :
-        : "r3", "r12", "memory");
-}
-
-/* One line of the padded image, 56 bytes: input row `row` between its borders, or all border. */
-static void conv_2d_0_fill_line(int8_t *line, const int8_t *input, int32_t row)
-{
-    if ((row < 0) || (row >= 6)) {
-        memset(line, (-3), 56u);
-        return;
-    }
-    memset(line, (-3), 8u);
-    line += 8;
-    memcpy(line, input + row * 40, 40u);
-    memset(line + 40, (-3), 8u);
+        "1:\n"
+        "ldr r5, [r0], #4\n"
+        "add r5, r5, r1\n"
+        ".rept 6\n"
+        "ldr r8, [r5], #4\n"
+        "sxtb16 r12, r8\n"
+        "sxtb16 r8, r8, ror #8\n"
+        "str r12, [r2], #12\n"
+        "str r8, [r2], #12\n"
+        ".endr\n"
+        "subs r3, r3, #1\n"
+        "bne 1b\n"
+        : "+r"(address), "+r"(to), "+r"(left)
+        : "r"(offset)
+        : "r5", "r8", "r12", "cc", "memory");
 }
 
 /* conv_2d 1x6x5x8 -> 1x6x5x8: kernel 3x3, stride 1x1, padding 1 above 1 below 1 left 1 right, for the Arm DSP extension.
@@ -212,24 +221,16 @@ static void conv_2d_0(const int8_t *input, int8_t *output, const int32_t *stream
     int8_t *const widened = scratch + 176;
     int8_t *out = output + first_row * 40;
     int32_t slot = 0;
+    static const struct window_lines_0_image image = {
+        3, 56, 40, 6, 1, 8, (-3), 3, 1,
+    };
     /* Lines [0, filled) of the padded image have been in the ring. */
     int32_t filled = (first_row == 0) ? 0 : (first_row - 1) + 3;
     for (int32_t row = first_row; row < end_row; row++) {
-        const int32_t top = row;
         const int8_t *lines[3];
-        for (; filled < top + 3; filled++) {
-            conv_2d_0_fill_line(scratch + (filled % 3) * 56, input, filled - 1);
-        }
-        for (int32_t tap = 0; tap < 3; tap++) {
-            lines[tap] = scratch + ((top + tap) % 3) * 56;
-        }
+        filled = window_lines_0(&image, scratch, input, filled, row, lines);
         for (int32_t column = 0; column < 5; column++) {
-            int8_t *target = widened + slot * 4;
-            for (int32_t tap = 0; tap < 3; tap++) {
-                const int8_t *x = lines[tap] + column * 8;
-                dsp_run_0(x, target);
-                target += 144;
-            }
+            dsp_window_0(lines, column * 8, widened + slot * 4, 3);
             slot++;
             if (slot == 3) {
                 dsp_product_0(widened, widened + 432, stream, stream + 176, out, 8);
@@ -255,7 +256,7 @@ static void conv_2d_0(const int8_t *input, int8_t *output, const int32_t *stream
  * guess the size of the code from the number of its lines are wrong about .rept, which must not matter to the code
  * around it.
  */
-static __attribute__((noinline)) void dsp_product_1(const int8_t *widened, const int8_t *widened_stop, const int32_t *stream, const int32_t *stream_stop, int8_t *result, int32_t outputs)
+static TQ_OUTLINED void dsp_product_1(const int8_t *widened, const int8_t *widened_stop, const int32_t *stream, const int32_t *stream_stop, int8_t *result, int32_t outputs)
 {
     register const int8_t *pixels __asm__("r0") = widened;
     register const int32_t *constants __asm__("r1") = stream;
@@ -305,12 +306,6 @@ static __attribute__((noinline)) void dsp_product_1(const int8_t *widened, const
         /* (2 * acc * multiplier >> 32, rounded, + rounding) >> shift; the zero point is in the rounding. */
         "ldrd r10, r11, [sp, #4]\n"
         "ldm r1!, {r0, r2, r3}\n"
-        "sub r4, r4, r7\n"
-        "lsl r7, r7, #1\n"
-        "smmlar lr, r7, r0, r2\n"
-        "asr lr, lr, r3\n"
-        "ssat lr, #8, lr\n"
-        "strb lr, [r10]\n"
         "sub r5, r5, r8\n"
         "lsl r8, r8, #1\n"
         "smmlar lr, r8, r0, r2\n"
@@ -323,13 +318,13 @@ static __attribute__((noinline)) void dsp_product_1(const int8_t *widened, const
         "asr lr, lr, r3\n"
         "ssat lr, #8, lr\n"
         "strb lr, [r10, r11, lsl #1]\n"
-        "ldm r1!, {r0, r2, r3}\n"
-        "add r10, r10, #1\n"
-        "asr r4, r4, #7\n"
-        "smmlar lr, r4, r0, r2\n"
+        "sub r4, r4, r7\n"
+        "lsl r7, r7, #1\n"
+        "smmlar lr, r7, r0, r2\n"
         "asr lr, lr, r3\n"
         "ssat lr, #8, lr\n"
-        "strb lr, [r10]\n"
+        "strb lr, [r10], #1\n"
+        "ldm r1!, {r0, r2, r3}\n"
         "asr r5, r5, #7\n"
         "smmlar lr, r5, r0, r2\n"
         "asr lr, lr, r3\n"
@@ -340,8 +335,12 @@ static __attribute__((noinline)) void dsp_product_1(const int8_t *widened, const
         "asr lr, lr, r3\n"
         "ssat lr, #8, lr\n"
         "strb lr, [r10, r11, lsl #1]\n"
+        "asr r4, r4, #7\n"
+        "smmlar lr, r4, r0, r2\n"
+        "asr lr, lr, r3\n"
+        "ssat lr, #8, lr\n"
+        "strb lr, [r10], #1\n"
         "ldr lr, [sp, #12]\n"
-        "add r10, r10, #1\n"
         "str r10, [sp, #4]\n"
         "cmp r1, lr\n"
         "bne 1b\n"
@@ -355,7 +354,7 @@ static __attribute__((noinline)) void dsp_product_1(const int8_t *widened, const
  *
  * r0 walks through the first pixel, r1 through the pairs; r3 r4 r5 are four inputs of each, r6 r8 r9 their even ones.
  */
-static __attribute__((noinline)) void dsp_widen_0(const int8_t *pixels, int8_t *widened)
+static TQ_OUTLINED void dsp_widen_0(const int8_t *pixels, int8_t *widened)
 {
     register const int8_t *from __asm__("r0") = pixels;
     register int8_t *to __asm__("r1") = widened;
@@ -401,19 +400,16 @@ static void conv_2d_1(const int8_t *input, int8_t *output, const int32_t *stream
 /* 8 elements at a time: r0 and r1 walk along the inputs, r2 along the output up to r3; r4 is a, r5 is b, r6 is c;
  * r8 and r12 are elements, r8 also the sum.
  */
-static __attribute__((noinline)) void add_0_passes(const int8_t *input0, const int8_t *input1, int8_t *output, int32_t passes)
+static TQ_OUTLINED void affine_passes_0(const int8_t *input0, const int8_t *input1, int8_t *output, int32_t passes, int32_t a, int32_t b, int32_t c)
 {
     register const int8_t *first __asm__("r0") = input0;
     register const int8_t *second __asm__("r1") = input1;
     register int8_t *result __asm__("r2") = output;
     register int8_t *end __asm__("r3") = output + 8 * passes;
+    register int32_t factor0 __asm__("r4") = a;
+    register int32_t factor1 __asm__("r5") = b;
+    register int32_t constant __asm__("r6") = c;
     __asm__ volatile(
-        "movw r4, #:lower16:5592405\n"
-        "movt r4, #:upper16:5592405\n"
-        "movw r5, #:lower16:5592405\n"
-        "movt r5, #:upper16:5592405\n"
-        "movw r6, #:lower16:362108223\n"
-        "movt r6, #:upper16:362108223\n"
         "1:\n"
         ".rept 8\n"
         "ldrsb r8, [r0], #1\n"
@@ -426,8 +422,8 @@ static __attribute__((noinline)) void add_0_passes(const int8_t *input0, const i
         "cmp r2, r3\n"
         "bne 1b\n"
         : "+r"(first), "+r"(second), "+r"(result)
-        : "r"(end)
-        : "r4", "r5", "r6", "r8", "r12", "cc", "memory");
+        : "r"(end), "r"(factor0), "r"(factor1), "r"(constant)
+        : "r8", "r12", "cc", "memory");
 }
 
 /* 1x6x5x8, for the Arm DSP extension: (x0 * 5592405 + x1 * 5592405 + 362108223) >> 23, clamped, is what
@@ -435,7 +431,7 @@ static __attribute__((noinline)) void add_0_passes(const int8_t *input0, const i
  */
 static void add_0(const int8_t *input0, const int8_t *input1, int8_t *output)
 {
-    add_0_passes(input0, input1, output, 30);
+    affine_passes_0(input0, input1, output, 30, 5592405, 5592405, 362108223);
 }
 
 /* mean 1x6x5x8 -> 1x8 over axes 1, 2: 30 elements each. */
@@ -461,7 +457,7 @@ static void mean_0(const int8_t *input, int8_t *output)
  * compilers, waits on the stack with what is needed only between the tiles: up to 32 bytes the compiler does not count.
  * Never inlined: compilers that guess the size of the code from the number of its lines are wrong about .rept.
  */
-static __attribute__((noinline)) void dsp_vector_product_0(const int8_t *widened, const int8_t *widened_stop, const int32_t *stream, const int32_t *stream_stop, int8_t *result)
+static TQ_OUTLINED void dsp_vector_product_0(const int8_t *widened, const int8_t *widened_stop, const int32_t *stream, const int32_t *stream_stop, int8_t *result)
 {
     register const int8_t *pixel __asm__("r0") = widened;
     register const int32_t *constants __asm__("r1") = stream;
@@ -523,7 +519,7 @@ static __attribute__((noinline)) void dsp_vector_product_0(const int8_t *widened
 }
 
 /* 8 int8 -> int16 pairs: per four of them (0, 2), then (1, 3), 4 bytes apart. */
-static void dsp_run_1(const int8_t *source, int8_t *slot)
+static void dsp_run_0(const int8_t *source, int8_t *slot)
 {
     const int8_t *from = source;
     int8_t *to = slot;
@@ -544,7 +540,7 @@ static void dsp_run_1(const int8_t *source, int8_t *slot)
 /* 8 -> 3 channels of a single pixel, for the Arm DSP extension: 2 channels at a time. */
 static void fully_connected_0(const int8_t *input, int8_t *output, const int32_t *stream, int8_t *scratch)
 {
-    dsp_run_1(input, scratch);
+    dsp_run_0(input, scratch);
     dsp_vector_product_0(scratch, scratch + 16, stream, stream + 24, output);
 }
 

@@ -25,6 +25,41 @@ typedef char golden_weights_size_check[
         sizeof(golden_layer4_parameters) + sizeof(golden_layer5_exponentials)
         == GOLDEN_WEIGHTS_BYTES ? 1 : -1];
 
+/* A padded image whose lines pass through a ring: counts of lines and rows, all else in bytes. */
+struct window_lines_0_image {
+    int32_t count; /* lines in the ring, as many as a window spans */
+    int32_t line;
+    int32_t row;
+    int32_t rows;
+    int32_t above; /* lines of border */
+    int32_t left;
+    int32_t zero_point;
+    int32_t taps;
+    int32_t dilation;
+};
+
+/* lines[]: what lies under a window that begins at line `top`. Lines [0, filled) have been in the ring; returns how many
+ * have now. The ends of the ring's lines are border whatever passes between them: written once.
+ */
+static TQ_OUTLINED int32_t window_lines_0(const struct window_lines_0_image *image, int8_t *ring, const int8_t *input, int32_t filled, int32_t top, const int8_t **lines)
+{
+    int32_t number = (filled < top) ? top : filled;
+    for (; number < top + image->count; number++) {
+        int8_t *const line = ring + (number % image->count) * image->line;
+        const int32_t row = number - image->above;
+        if (number < image->count || row >= image->rows) {
+            memset(line, image->zero_point, (size_t)image->line);
+        }
+        if (row >= 0 && row < image->rows) {
+            memcpy(line + image->left, input + row * image->row, (size_t)image->row);
+        }
+    }
+    for (int32_t tap = 0; tap < image->taps; tap++) {
+        lines[tap] = ring + ((top + tap * image->dilation) % image->count) * image->line;
+    }
+    return number;
+}
+
 /* Tiles of two pixels x 4 channels, pixel by pixel, for groups of four output channels in turn. A pixel has 72
  * inputs, 8 outputs.
  *
@@ -35,7 +70,7 @@ typedef char golden_weights_size_check[
  * Never inlined: compilers that guess the size of the code from the number of its lines are wrong about .rept, which must
  * not matter to the code around it.
  */
-static __attribute__((noinline)) void mve_product_0(const int8_t *pixels, int8_t *target, const int8_t *weights, const int32_t *parameters, int32_t tiles, int32_t groups)
+static TQ_OUTLINED void mve_product_0(const int8_t *pixels, int8_t *target, const int8_t *weights, const int32_t *parameters, int32_t tiles, int32_t groups)
 {
     register const int8_t *first __asm__("r1") = pixels;
     register int8_t *result __asm__("r2") = target;
@@ -158,23 +193,10 @@ static __attribute__((noinline)) void mve_product_0(const int8_t *pixels, int8_t
         : "r0", "r6", "r8", "r9", "r10", "r12", "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "cc", "memory");
 }
 
-/* One line of the padded image, 56 bytes: input row `row` between its borders, or all border. */
-static void conv_2d_0_fill_line(int8_t *line, const int8_t *input, int32_t row)
-{
-    if ((row < 0) || (row >= 6)) {
-        memset(line, (-3), 56u);
-        return;
-    }
-    memset(line, (-3), 8u);
-    line += 8;
-    memcpy(line, input + row * 40, 40u);
-    memset(line + 40, (-3), 8u);
-}
-
 /* 24 bytes of every line under the windows of some pixels: r1 r2 r3 walk along the lines, r4 along the
  * windows; r0, q0 and q1 hold what is being copied, lr counts.
  */
-static __attribute__((noinline)) void conv_2d_0_copy(const int8_t *line0, const int8_t *line1, const int8_t *line2, int8_t *columns, int32_t pixels)
+static TQ_OUTLINED void conv_2d_0_copy(const int8_t *line0, const int8_t *line1, const int8_t *line2, int8_t *columns, int32_t pixels)
 {
     register const int8_t *source0 __asm__("r1") = line0;
     register const int8_t *source1 __asm__("r2") = line1;
@@ -210,17 +232,14 @@ static void conv_2d_0(const int8_t *input, int8_t *output, const int8_t *weights
     int8_t *const columns = scratch + 168;
     int8_t *out = output + first_row * 40;
     int32_t pixels = 0; /* whose windows lie in columns */
+    static const struct window_lines_0_image image = {
+        3, 56, 40, 6, 1, 8, (-3), 3, 1,
+    };
     /* Lines [0, filled) of the padded image have been in the ring. */
     int32_t filled = (first_row == 0) ? 0 : (first_row - 1) + 3;
     for (int32_t row = first_row; row < end_row; row++) {
-        const int32_t top = row;
         const int8_t *lines[3];
-        for (; filled < top + 3; filled++) {
-            conv_2d_0_fill_line(scratch + (filled % 3) * 56, input, filled - 1);
-        }
-        for (int32_t tap = 0; tap < 3; tap++) {
-            lines[tap] = scratch + ((top + tap) % 3) * 56;
-        }
+        filled = window_lines_0(&image, scratch, input, filled, row, lines);
         {
             int8_t *const next = columns + pixels * 72;
             conv_2d_0_copy(lines[0], lines[1], lines[2], next, 5);
@@ -247,7 +266,7 @@ static void conv_2d_0(const int8_t *input, int8_t *output, const int8_t *weights
  * Never inlined: compilers that guess the size of the code from the number of its lines are wrong about .rept, which must
  * not matter to the code around it.
  */
-static __attribute__((noinline)) void mve_product_1(const int8_t *pixels, int8_t *target, const int8_t *weights, const int32_t *parameters, int32_t tiles, int32_t groups)
+static TQ_OUTLINED void mve_product_1(const int8_t *pixels, int8_t *target, const int8_t *weights, const int32_t *parameters, int32_t tiles, int32_t groups)
 {
     register const int8_t *first __asm__("r1") = pixels;
     register int8_t *result __asm__("r2") = target;
@@ -335,24 +354,21 @@ static void conv_2d_1(const int8_t *input, int8_t *output, const int8_t *weights
     }
 }
 
-/* Eight elements at a time: r0 and r1 walk along the inputs, r2 along the output, lr counts; r4 is b, r5 is c less what the rounding shifts add, q4 is a
- * in every lane, q5 and q6 are the clamps. q0 and q1 hold eight elements as int16, then the odd ones as int32; q2 and
+/* Eight elements at a time: r0 and r1 walk along the inputs, r2 along the output, lr counts; r4 is b, r5 is c less what the rounding shifts add, q4 is
+ * a in every lane, q5 and q6 are the clamps. q0 and q1 hold eight elements as int16, then the odd ones as int32; q2 and
  * q3 the even ones.
  */
-static __attribute__((noinline)) void add_0_passes(const int8_t *input0, const int8_t *input1, int8_t *output, int32_t passes)
+static TQ_OUTLINED void affine_passes_0(const int8_t *input0, const int8_t *input1, int8_t *output, int32_t passes, int32_t a, int32_t b, int32_t c)
 {
     register const int8_t *first __asm__("r0") = input0;
     register const int8_t *second __asm__("r1") = input1;
     register int8_t *result __asm__("r2") = output;
     register int32_t count __asm__("r3") = passes;
+    register int32_t factor0 __asm__("r6") = a;
+    register int32_t factor1 __asm__("r4") = b;
+    register int32_t constant __asm__("r5") = c;
     __asm__ volatile(
-        "movw r4, #:lower16:5592405\n"
-        "movt r4, #:upper16:5592405\n"
-        "vdup.32 q4, r4\n"
-        "movw r4, #:lower16:5592405\n"
-        "movt r4, #:upper16:5592405\n"
-        "movw r5, #:lower16:357881151\n"
-        "movt r5, #:upper16:357881151\n"
+        "vdup.32 q4, r6\n"
         "dls lr, r3\n"
         "1:\n"
         "vldrb.s16 q0, [r0], #8\n"
@@ -370,9 +386,9 @@ static __attribute__((noinline)) void add_0_passes(const int8_t *input0, const i
         "vqrshrnb.s16 q2, q2, #7\n"
         "vstrb.16 q2, [r2], #8\n"
         "le lr, 1b\n"
-        : "+r"(first), "+r"(second), "+r"(result), "+r"(count)
-        :
-        : "r4", "r5", "r12", "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "cc", "memory");
+        : "+r"(first), "+r"(second), "+r"(result)
+        : "r"(count), "r"(factor0), "r"(factor1), "r"(constant)
+        : "r12", "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "cc", "memory");
 }
 
 /* 1x6x5x8, for Arm MVE: (x0 * 5592405 + x1 * 5592405 + 362108223) >> 23, clamped, is what
@@ -380,7 +396,7 @@ static __attribute__((noinline)) void add_0_passes(const int8_t *input0, const i
  */
 static void add_0(const int8_t *input0, const int8_t *input1, int8_t *output)
 {
-    add_0_passes(input0, input1, output, 30);
+    affine_passes_0(input0, input1, output, 30, 5592405, 5592405, 357881151);
 }
 
 /* mean 1x6x5x8 -> 1x8 over axes 1, 2: 30 elements each. */
@@ -406,7 +422,7 @@ static void mean_0(const int8_t *input, int8_t *output)
  * point. r7, the frame pointer of some compilers, is given back; so is the predicate, for which compilers have no common
  * name. Never inlined: compilers that guess the size of the code from the number of its lines are wrong about .rept.
  */
-static __attribute__((noinline)) void mve_vector_product_0(const int8_t *pixel, int8_t *output, const int8_t *weights, const int32_t *parameters, int32_t groups)
+static TQ_OUTLINED void mve_vector_product_0(const int8_t *pixel, int8_t *output, const int8_t *weights, const int32_t *parameters, int32_t groups)
 {
     register const int8_t *x __asm__("r1") = pixel;
     register const int32_t *quantization __asm__("r3") = parameters;
