@@ -53,7 +53,7 @@ CASES = (
     case("one", 1, 1, 1, "the smallest; one step a run is streaming"),
     case("coarse", 9, 5, 7, "a cell state of scale 2^-9", power=-9),
     case("fine", 9, 5, 7, "of scale 2^-14: the table's argument is shifted right, the state saturates", power=-14),
-    case("finest", 5, 3, 4, "of scale 2^-15", power=-15),
+    case("finest", 5, 3, 4, "of scale 2^-17: a model whose cell state stays within a quarter", power=-17),
     case("clip", 12, 5, 6, "the cell state is clipped", power=-12, clip=0.5, size=1.5),
     case("saturated", 10, 6, 5, "gates beyond ±8", size=20.0),
     case("zero-point", 6, 4, 5, "a hidden state whose zero is 100", forced={"output": per_tensor(0.004, 100)}),

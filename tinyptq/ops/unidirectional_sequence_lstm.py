@@ -35,7 +35,7 @@ PLACES = {1: "its input gate (CIFG)", 9: "peepholes", 10: "peepholes", 11: "peep
 PLACES |= {17: "a projection", 20: "layer normalization"}
 HIDDEN_STATE, CELL_STATE = 18, 19
 TANH = 4  # tflite.ActivationFunctionType
-POWERS = range(-15, 3)  # of the cell state's scale: from ±1 to what the table's argument can hold
+POWERS = range(-22, 3)  # of the cell state's scale: from ±1/128 to what the table's argument can hold
 DEFAULT_POWER = -11  # ±16
 
 
@@ -75,7 +75,7 @@ def read_power(operator: TfliteOperator) -> int | None:
         raise TinyptqError(
             "unsupported-lstm",
             f"a cell state of {cell.dtype} with scale {float(cell.qparams.scale[0]):.6g}",
-            hint="int16, a power of two from 2^-15 to 4",
+            hint="int16, a power of two from 2^-22 to 4",
         )
     return exponent - 1
 
