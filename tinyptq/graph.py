@@ -169,7 +169,8 @@ def keeps_form(graph: Graph, variable: Variable) -> bool:
     before, after, initial = graph.tensors.get(variable.before), graph.tensors.get(variable.after), variable.initial
     if before is None or after is None:
         return False
-    return before.dtype == after.dtype == initial.dtype and initial.shape == before.shape and prod(before.shape) == prod(after.shape)
+    same_size = initial.shape == before.shape and prod(before.shape) == prod(after.shape)
+    return before.dtype == after.dtype == initial.dtype and same_size
 
 
 def require_well_formed(graph: Graph, after: str) -> Graph:
