@@ -126,3 +126,71 @@ def inputs_and_expected(program: Program, count: int) -> tuple[Array, list[Array
         for layer in program.layers
     ]
     return joined(program, program.inputs, [drawn[name] for name in program.inputs]), expected
+
+
+def pair_glue(layers: int, low: int, high: int) -> str:
+    """As test_kernels_arm.edge_glue, for layers of two inputs and an output of the same size.
+
+    Each tensor lies at either edge of memory once, the others in the middle; differing bytes spoil the result.
+    """
+    macros = [f"MANY_OUTPUT{i}_SIZE" for i in range(layers)]
+    rounded = "(offset + 15u) / 16u * 16u"
+    inputs, outputs = (
+        "".join(
+            f"    {array}[{i}] = {rounded};\n    offset = {array}[{i}] + {macros[i // each]};\n"
+            for i in range(each * layers)
+        )
+        for array, each in (("in_at", 2), ("out_at", 1))
+    )
+    arguments = ", ".join([f"in[{i}]" for i in range(2 * layers)] + [f"out[{i}]" for i in range(layers)])
+    twice = [macro for macro in macros for _ in range(2)]
+    sizes = [" + ".join([f"({m} + 15) / 16 * 16" for m in some[:-1]] + some[-1:]) for some in (twice, macros)]
+    return f"""#ifndef TQ_MODEL_H
+#define TQ_MODEL_H
+#include <string.h>
+#include "many.h"
+#define TQ_MODEL_NAME "many"
+#define TQ_MODEL_INPUT_BYTES ({sizes[0]})
+#define TQ_MODEL_OUTPUT_BYTES ({sizes[1]})
+#define TQ_MODEL_LAYERS {layers}
+static inline void tq_model_reset(void)
+{{
+}}
+static inline void tq_model_run(const int8_t *inputs, int8_t *outputs)
+{{
+    const size_t sizes[{layers}] = {{{", ".join(macros)}}};
+    const uintptr_t middle = ({low}u + ({high}u - {low}u) / 2u);
+    size_t in_at[{2 * layers}];
+    size_t out_at[{layers}];
+    size_t offset = 0u;
+{inputs}    offset = 0u;
+{outputs}    for (size_t place = 0u; place < 6u * {layers}u; place++) {{
+        const size_t which = place / 6u;
+        const size_t tensor = (place % 6u) / 2u;
+        const uintptr_t edge = (place % 2u) ? {high}u - sizes[which] : {low}u;
+        int8_t *at[3];
+        const int8_t *in[{2 * layers}];
+        int8_t *out[{layers}];
+        for (size_t i = 0u; i < 3u; i++) {{
+            at[i] = (int8_t *)((i == tensor) ? edge : middle + i * 65536u);
+        }}
+        for (size_t i = 0u; i < {2 * layers}u; i++) {{
+            in[i] = inputs + in_at[i];
+        }}
+        for (size_t i = 0u; i < {layers}u; i++) {{
+            out[i] = outputs + out_at[i];
+        }}
+        for (size_t i = 0u; i < 2u; i++) {{
+            memcpy(at[i], in[2u * which + i], sizes[which]);
+            in[2u * which + i] = at[i];
+        }}
+        out[which] = at[2];
+        many_run({arguments});
+        for (size_t i = 0u; i < sizes[which]; i++) {{
+            int8_t *const kept = &outputs[out_at[which] + i];
+            *kept = (int8_t)((place % 6u > 0u && *kept != at[2][i]) ? ~at[2][i] : at[2][i]);
+        }}
+    }}
+}}
+#endif
+"""

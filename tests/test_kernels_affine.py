@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import dsp_checks, mve_checks
-from tests.arm_layers import side_by_side
+from tests.arm_layers import build, inputs_and_expected, joined, pair_glue, planned, side_by_side
 from tests.programs import activation, qparams, single_layer_program
+from tests.test_kernels_arm import EDGES
+from tinyptq.board import load_board
 from tinyptq.graph import Shape
 from tinyptq.kernels import arm_affine
 from tinyptq.kernels.affine import Affine, affine, proved
@@ -21,6 +23,7 @@ from tinyptq.ops.activation import NONE, RELU, RELU6, Clamp
 from tinyptq.ops.add import Add
 from tinyptq.ops.sub import Sub
 from tinyptq.program import Program
+from tinyptq.run import run_firmware
 
 CHECKS = {"arm_mve": mve_checks, "arm_dsp": dsp_checks}
 
@@ -116,6 +119,18 @@ def test_every_byte_equals_numpy(isa: str, tmp_path: Path) -> None:
 def test_every_byte_equals_numpy_when_clang_compiles(isa: str, tmp_path: Path) -> None:
     pytest.importorskip("ziglang", reason="zig cc, a clang, comes with tinyptq[toolchain]")
     CHECKS[isa].check_every_byte(table(), "whole", tmp_path, prefix="absent-", kernel=f"{isa}_affine")
+
+
+@pytest.mark.parametrize(("isa", "name"), [("arm_mve", "cortex-m55"), ("arm_dsp", "cortex-m33")])
+def test_nothing_outside_the_tensors_is_touched(isa: str, name: str, tmp_path: Path) -> None:
+    """Both inputs and the output lie at the edges of memory in turn: a touch beyond is a fault."""
+    board, program = load_board(name), table()
+    memory = planned(program, board, f"{isa}_affine")
+    images = build(program, memory, board, tmp_path, glue=pair_glue(len(program.layers), *EDGES[name]))
+    inputs, expected = inputs_and_expected(program, 3)
+    want = joined(program, program.outputs, expected)
+    result = run_firmware(board, images.elf, inputs, want.shape[1], len(expected))
+    np.testing.assert_array_equal(result.outputs, want)
 
 
 @pytest.mark.parametrize("level", ["-O0", "-Os", "-O3"])

@@ -84,7 +84,7 @@ def cost_mve(params: Params) -> Cost:
     loop = details(params)
     body = 15 + (loop.clamped.low > -128) + (loop.clamped.high < 127)
     calls = 2 if loop.rest else 1
-    return Cost(loop.passes * body + 24 * calls + (calls - 1) * (body + 10), 4 * body + 90)
+    return Cost(loop.passes * body + 18 * calls + (calls - 1) * (body + 4), 4 * body + 90)
 
 
 def cost_dsp(params: Params) -> Cost:
@@ -92,7 +92,7 @@ def cost_dsp(params: Params) -> Cost:
     loop = details(params)
     body = loop.clamped.lanes * (6 + 3 * (loop.clamped.low > -128) + 3 * (loop.clamped.high < 127)) + 2
     calls = 2 if loop.rest else 1
-    return Cost(loop.passes * body + 20 * calls + (calls - 1) * (body + 10), 4 * body + 60)
+    return Cost(loop.passes * body + 15 * calls + (calls - 1) * (body + 4), 4 * body + 60)
 
 
 def kernel(op: str, isa: str) -> Kernel:

@@ -109,7 +109,7 @@ class Widening:
 
     @property
     def instructions(self) -> int:
-        return 11 * self.quads + 2 * self.quads // self.unroll + 20 + (50 if self.tail else 0)
+        return 11 * self.quads + 2 * self.quads // self.unroll + 8 + (50 if self.tail else 0)
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class PointwiseTile:
     @property
     def instructions(self) -> int:
         """Of one tile."""
-        return self.pairs * (self.turns * self.product.turn_instructions + self.product.pair_instructions) + 30
+        return self.pairs * (self.turns * self.product.turn_instructions + self.product.pair_instructions) + 12
 
 
 def stream_words(words: int) -> int:
@@ -303,8 +303,9 @@ def cost(params: Params) -> Cost:
     """Instructions of the tiles, counted, and of the C around them (measured)."""
     tile, layer = details(params), pointwise(params)
     tiles = -(-layer.pixels // PIXELS)
+    few = 20 if layer.pixels < PIXELS else -4
     return Cost(
-        instructions=tiles * (tile.instructions + Widening(tile.inputs).instructions + 14) + 30,
+        instructions=tiles * (tile.instructions + Widening(tile.inputs).instructions + 10) + few,
         code_bytes=4 * (tile.product.turn_instructions + tile.product.pair_instructions) + 300,
     )
 

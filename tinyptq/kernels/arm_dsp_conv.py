@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 
 from tinyptq.graph import Array
 from tinyptq.kernels.arm_dsp import PIXELS, PointwiseTile, pack_tile, product_part, tile_covers, tile_of
-from tinyptq.kernels.arm_lines import lines_part
+from tinyptq.kernels.arm_lines import DSP_BYTE, lines_cost, lines_part
 from tinyptq.kernels.base import Cost, Kernel, Part
 from tinyptq.kernels.proofs import is_pointwise, pointwise
 from tinyptq.ops import window as win
@@ -168,10 +168,9 @@ def cost(params: Conv2DInt) -> Cost:
     window = copy + run.instructions * (1 if tile.gathered else tile.runs) + 14
     if tile.whole:
         window = tile.runs * (5 * run.quads + (2 * run.turns + 1 if run.turns > 1 else 0) + 4) + 21
-    line = 40 + params.lines.bytes * 3 // 8 if params.lines.padded else 0
-    rows = params.output_shape[1] * (8 * params.window.kernel[0] + 20) + params.input_shape[1] * line
+    products = -(-pixels // PIXELS) * (tile.instructions + 10)
     return Cost(
-        instructions=pixels * window + -(-pixels // PIXELS) * (tile.instructions + 14) + rows + 40,
+        instructions=pixels * window + products + lines_cost(params, DSP_BYTE) + 40,
         code_bytes=4 * (tile.product.turn_instructions + tile.product.pair_instructions) + 20 * run.unroll + 300,
     )
 

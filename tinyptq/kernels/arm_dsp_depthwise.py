@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyptq.graph import Array
 from tinyptq.kernels.arm_dsp import requantizes
-from tinyptq.kernels.arm_lines import lines_part
+from tinyptq.kernels.arm_lines import DSP_BYTE, lines_cost, lines_part
 from tinyptq.kernels.base import Cost, Kernel
 from tinyptq.kernels.proofs import (
     Pointwise,
@@ -155,10 +155,9 @@ def cost(params: DepthwiseConv2DInt) -> Cost:
     clamps = 3 * (params.activation_min > -128) + 3 * (params.activation_max < 127)
     pixel = 5 + 8 * len(quad.addresses) + CHANNELS * (5 + (not quad.half_up) + clamps)
     pixel += 0 if quad.writes_back else len(quad.pointers)
-    line = 40 + params.lines.bytes if params.lines.padded else 0
-    row = quad.quads * (columns * pixel + 9 + len(quad.pointers)) + 10 * params.window.kernel[0] + 60
+    row = quad.quads * (columns * pixel + 10 + len(quad.pointers)) + 40 * (1 + quad.overlaps)
     return Cost(
-        instructions=rows * row + params.input_shape[1] * line + 40,
+        instructions=rows * row + lines_cost(params, DSP_BYTE) + 40,
         code_bytes=4 * (pixel + 30) + 250,
     )
 

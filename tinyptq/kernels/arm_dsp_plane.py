@@ -187,9 +187,9 @@ def cost(params: DepthwiseConv2DInt) -> Cost:
     for band in [k.band] * (rows // k.band) + [rows % k.band] * (rows % k.band > 0):
         pairs = -(-band // 2)
         inputs = min((2 * pairs - 1) * plane.stride + 3, params.input_shape[1])
-        split = inputs * (17 * k.split.pairs + 10 * k.split.odd + 4) + 30
-        product = pairs * (plane.columns * plane.instructions + 11) + 36
-        total += groups * (split + CHANNELS * product + 20) + k.scratch // 3 + 60
+        split = inputs * (16 * k.split.pairs + 10 * k.split.odd + 4) + 16
+        product = pairs * (plane.columns * plane.instructions + 11) + 30
+        total += groups * (split + CHANNELS * product + 20) + k.scratch // 4 + 50
     return Cost(total, 4 * (plane.instructions + 100) + 300)
 
 

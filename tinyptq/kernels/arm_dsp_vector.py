@@ -192,9 +192,9 @@ def cost(params: Params) -> Cost:
     vector = details(params)
     product, run = vector.product, Run(vector.padded_inputs, step=4)
     tile = vector.turns * product.turn_instructions + product.tile_instructions
-    copies = (20 + vector.inputs // 3) * vector.gathers + 12 * (vector.computed != vector.outputs)
+    copies = (10 + vector.inputs // 3) * vector.gathers + 12 * (vector.computed != vector.outputs)
     return Cost(
-        instructions=vector.tiles * tile + run.instructions + copies + 40,
+        instructions=vector.tiles * tile + run.instructions + copies + 12,
         code_bytes=4 * (product.turn_instructions + product.tile_instructions) + 20 * run.unroll + 160,
     )
 

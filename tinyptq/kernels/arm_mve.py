@@ -111,7 +111,7 @@ class Product:
     def predicted(self, tiles: int) -> int:
         """Of all groups, with the call (measured)."""
         calls = 1 + (self.rest > 0)
-        return (self.full + calls - 1) * (tiles * self.instructions + 14) + (27 + 5 * (self.lanes > 0)) * calls
+        return (self.full + calls - 1) * (tiles * self.instructions + 14) + (20 + 5 * (self.lanes > 0)) * calls
 
 
 @dataclass(frozen=True)
@@ -279,7 +279,7 @@ def cost(params: Params) -> Cost:
     layer, product = pointwise(params), details(params).product
     odd = product.predicted(1) if layer.pixels % PIXELS else 0
     return Cost(
-        instructions=product.predicted(layer.pixels // PIXELS) + odd + 20,
+        instructions=product.predicted(layer.pixels // PIXELS) + odd,
         code_bytes=4 * product.instructions + 260,
     )
 

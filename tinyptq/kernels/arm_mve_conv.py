@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from tinyptq.graph import Array
 from tinyptq.kernels import arm_mve
-from tinyptq.kernels.arm_lines import lines_part
+from tinyptq.kernels.arm_lines import MVE_BYTE, lines_cost, lines_part
 from tinyptq.kernels.arm_mve import BYTE_REACH, LANES, PIXELS, Product
 from tinyptq.kernels.base import Cost, Kernel
 from tinyptq.kernels.proofs import Pointwise, conv_matrix, group_starts, is_pointwise
@@ -180,10 +180,8 @@ def cost(params: Conv2DInt) -> Cost:
     products += product_cost(k.product, last * k.block) if last else 0
     calls = 1 if len(k.lines) == window.kernel[0] and k.runs == 1 else window.kernel[0] * k.runs
     copies = calls * (k.block * (len(k.copy) + 1) + 12)
-    filled = (rows - 1) * window.stride[0] + window.extent[0] if window.padded else 0
-    line = filled * (50 + params.lines.bytes // 5)
     return Cost(
-        instructions=products + rows * (k.blocks * (copies + 10) + 10) + line + 40,
+        instructions=products + rows * (k.blocks * (copies + 10) + 10) + lines_cost(params, MVE_BYTE) + 40,
         code_bytes=4 * (k.product.instructions + len(k.copy)) + 700,
     )
 

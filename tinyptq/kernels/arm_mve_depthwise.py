@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyptq.graph import Array
-from tinyptq.kernels.arm_lines import lines_part
+from tinyptq.kernels.arm_lines import MVE_BYTE, lines_cost, lines_part
 from tinyptq.kernels.arm_mve_depthwise_loop import LANES, WORD_REACH, Walk, multiplies, requantize, store
 from tinyptq.kernels.base import Cost, Kernel
 from tinyptq.kernels.proofs import (
@@ -165,15 +165,15 @@ def scratch(params: DepthwiseConv2DInt) -> int:
 
 def cost(params: DepthwiseConv2DInt) -> Cost:
     """Instructions of the loop, counted; of the C around it for a row, a call, a line filled (fitted)."""
-    tile, window, rows = details(params), params.window, params.output_shape[1]
+    tile, rows = details(params), params.output_shape[1]
     pixels, calls = tile.vectors + (1 if tile.rest else 0), tile.groups * (2 if tile.rest else 1)
     if tile.walk.flat:
         rows, pixels = 1, rows
-    filled = (rows - 1) * window.stride[0] + window.extent[0] if window.padded else 0
     loop = len(tile.loop) + (1 if tile.lines else 2)
-    around = 35 * calls + (15 if tile.lines else 30)
+    around = 35 * calls
+    lines = 0 if tile.walk.flat else lines_cost(params, MVE_BYTE)
     return Cost(
-        instructions=rows * (tile.groups * pixels * loop + around) + filled * (60 + params.lines.bytes // 5) + 40,
+        instructions=rows * (tile.groups * pixels * loop + around) + lines + 40,
         code_bytes=4 * len(tile.loop) + 400,
     )
 

@@ -113,12 +113,13 @@ def cost(params: PoolInt, isa: str) -> Cost:
     """Instructions of the loop, counted, and of what surrounds it (measured)."""
     k = details(params, isa)
     clamps = (k.low > -128) + (k.high < 127)
+    around = {"arm_mve": 19, "arm_dsp": 12}[isa]
     if isa == "arm_mve":
         group = k.pixels * (2 + (not k.post)) + k.turns + 14 + clamps
     else:
         group = k.pixels * (3 + (not k.post)) + 2 * k.turns + 25 + 12 * clamps
     calls = 1 + (k.rest > 0)
-    return Cost((k.full + calls - 1) * group + 30 * calls, 4 * (k.unroll * 4 + 40) + 60)
+    return Cost((k.full + calls - 1) * group + around * calls, 4 * (k.unroll * 4 + 40) + 60)
 
 
 def nothing(params: PoolInt) -> Mapping[str, Array]:
