@@ -9,6 +9,7 @@ import numpy as np
 from tests import test_kernels_dsp_conv as convs
 from tests import test_kernels_dsp_depthwise as depthwise
 from tests.arm_layers import Case, layer_program, side_by_side
+from tinyptq.graph import Shape
 from tinyptq.ops.activation import NONE, RELU, RELU6, Clamp
 from tinyptq.ops.window import Window, make_window
 from tinyptq.program import Program
@@ -25,6 +26,7 @@ def drawn(seed: int, count: int = 24) -> Program:
 
 def matrix(rng: np.random.Generator, name: str) -> Program:
     clamp, zero_point = CLAMPS[rng.integers(len(CLAMPS))]
+    shape: Shape
     if rng.integers(3) == 0:
         shape, op = (1, int(rng.integers(1, 300))), "fully_connected"
     else:

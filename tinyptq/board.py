@@ -12,7 +12,7 @@ from typing import Any
 from tinyptq import resources
 from tinyptq.errors import EXIT_USAGE, TinyptqError, close_match
 
-ISAS = ("arm_mve", "arm_dsp", "thumb2", "thumb1", "riscv32", "portable")
+ISAS = ("arm_mve", "arm_dsp", "thumb2", "thumb1", "riscv32", "scalar", "portable")
 COUNTERS = ("mmio", "instret", "none")
 PLACES = ("vectors", "text", "weights", "arena", "data", "stack")
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,30}\Z")

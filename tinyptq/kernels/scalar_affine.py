@@ -14,7 +14,7 @@ Params = AddInt | SubInt
 
 INSTRUCTIONS = 22  # per element, measured
 CODE_BYTES = 80
-ISAS = ("thumb1", "thumb2", "riscv32")
+ISAS = ("thumb1", "thumb2", "riscv32", "scalar")
 
 
 @dataclass(frozen=True)

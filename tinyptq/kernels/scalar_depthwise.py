@@ -21,8 +21,8 @@ from tinyptq.ops import window as win
 from tinyptq.ops.depthwise_conv_2d import DepthwiseConv2DInt
 
 MAX_TAPS = 25
-PIXELS = {"riscv32": 5, "thumb2": 2}  # most at a time
-SPILL = {"riscv32": 0.0, "thumb2": 1.0}  # instructions a product costs for want of registers, measured
+PIXELS = {"riscv32": 5, "thumb2": 2, "scalar": 2}  # most at a time
+SPILL = {"riscv32": 0.0, "thumb2": 1.0, "scalar": 1.0}  # instructions a product costs for want of registers, measured
 
 
 @dataclass(frozen=True)

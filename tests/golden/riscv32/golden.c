@@ -47,7 +47,7 @@ static inline int8_t conv_2d_0_requantize(int32_t acc, int32_t multiplier, int32
     return (int8_t)tq_clamp((scaled + rounding) >> shift, (-128), 127);
 }
 
-/* 4 pixels x all 8 output channels, 4 at a time; the first window begins at lines[] + start.
+/* 4 pixels x 4 output channels of a window; returns the weights behind theirs.
  *
  * a0 walks through the lines of the window, a2 along one up to a3, a1 through the weights. s1 ... t6 (16 registers) are
  * the sums, by channel, then pixel. t0-t3 hold weights, t4 each input in turn, t5 ra the products. [sp] is where the
@@ -196,6 +196,7 @@ static __attribute__((noinline)) const int8_t *conv_2d_0_sums4(const int8_t *con
     return weight;
 }
 
+/* 4 pixels x all 8 output channels, 4 at a time; the first window begins at lines[] + start. */
 static void conv_2d_0_tile4(const int8_t *const lines[3], int32_t start, const int8_t *weights,
     const int32_t *quantization, int8_t *output)
 {
@@ -217,7 +218,7 @@ static void conv_2d_0_tile4(const int8_t *const lines[3], int32_t start, const i
     }
 }
 
-/* 1 pixel x all 8 output channels, 4 at a time; the first window begins at lines[] + start.
+/* 1 pixel x 4 output channels of a window; returns the weights behind theirs.
  *
  * a0 walks through the lines of the window, a2 along one up to a3, a1 through the weights. s1 ... s4 (4 registers) are
  * the sums, by channel, then pixel. t0-t3 hold inputs, t4 each weight in turn, t5 ra the products. [sp] is where the
@@ -314,6 +315,7 @@ static __attribute__((noinline)) const int8_t *conv_2d_0_sums1(const int8_t *con
     return weight;
 }
 
+/* 1 pixel x all 8 output channels, 4 at a time; the first window begins at lines[] + start. */
 static void conv_2d_0_tile1(const int8_t *const lines[3], int32_t start, const int8_t *weights,
     const int32_t *quantization, int8_t *output)
 {
@@ -367,7 +369,7 @@ static inline int8_t conv_2d_1_requantize(int32_t acc, int32_t multiplier, int32
     return (int8_t)tq_clamp((scaled + rounding) >> shift, (-128), 127);
 }
 
-/* 6 pixels x all 8 output channels, 2 at a time; the first window begins at lines[] + start.
+/* 6 pixels x 2 output channels of a window; returns the weights behind theirs.
  *
  * a0 walks through the lines of the window, a2 along one up to a3, a1 through the weights. s1 ... a4 (12 registers) are
  * the sums, by channel, then pixel. t0-t3 hold weights, t4 each input in turn, t5 ra the products. [sp] is where the
@@ -492,6 +494,7 @@ static __attribute__((noinline)) const int8_t *conv_2d_1_sums6(const int8_t *con
     return weight;
 }
 
+/* 6 pixels x all 8 output channels, 2 at a time; the first window begins at lines[] + start. */
 static void conv_2d_1_tile6(const int8_t *const lines[1], int32_t start, const int8_t *weights,
     const int32_t *quantization, int8_t *output)
 {
@@ -515,7 +518,7 @@ static void conv_2d_1_tile6(const int8_t *const lines[1], int32_t start, const i
     }
 }
 
-/* 1 pixel x all 8 output channels, 2 at a time; the first window begins at lines[] + start.
+/* 1 pixel x 2 output channels of a window; returns the weights behind theirs.
  *
  * a0 walks through the lines of the window, a2 along one up to a3, a1 through the weights. s1 ... s2 (2 registers) are
  * the sums, by channel, then pixel. t0-t3 hold inputs, t4 each weight in turn, t5 ra the products. [sp] is where the
@@ -584,6 +587,7 @@ static __attribute__((noinline)) const int8_t *conv_2d_1_sums1(const int8_t *con
     return weight;
 }
 
+/* 1 pixel x all 8 output channels, 2 at a time; the first window begins at lines[] + start. */
 static void conv_2d_1_tile1(const int8_t *const lines[1], int32_t start, const int8_t *weights,
     const int32_t *quantization, int8_t *output)
 {
@@ -654,7 +658,7 @@ static inline int8_t fully_connected_0_requantize(int32_t acc, int32_t multiplie
     return (int8_t)tq_clamp((scaled + rounding + (acc >> 31)) >> shift, (-128), 127);
 }
 
-/* 1 pixel x all 3 output channels, 3 at a time; the first window begins at lines[] + start.
+/* 1 pixel x 3 output channels of a window; returns the weights behind theirs.
  *
  * a0 walks through the lines of the window, a2 along one up to a3, a1 through the weights. s1 ... s3 (3 registers) are
  * the sums, by channel, then pixel. t0-t3 hold inputs, t4 each weight in turn, t5 ra the products. [sp] is where the
@@ -737,6 +741,7 @@ static __attribute__((noinline)) const int8_t *fully_connected_0_sums1(const int
     return weight;
 }
 
+/* 1 pixel x all 3 output channels, 3 at a time; the first window begins at lines[] + start. */
 static void fully_connected_0_tile1(const int8_t *const lines[1], int32_t start, const int8_t *weights,
     const int32_t *quantization, int8_t *output)
 {
