@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from ai_edge_litert.interpreter import Interpreter
 from tests.data import dataset
 from tests.keras_files import FIXTURES, small_model
 from tests.shared import shared_path
+from tinyptq import pipeline, verbs
 from tinyptq.float_run import run_float
 from tinyptq.frontend.keras import load_keras
 from tinyptq.graph import Graph, check_graph
@@ -168,3 +171,47 @@ def test_causal_convolution_looks_back_only(tmp_path: Path) -> None:
     path = small_model(tmp_path, "Conv1D", config, [4, 1], [kernel])
     (found,) = evaluate(load_keras(path), np.array([[[1], [2], [3], [4]]], np.float32))
     assert found.ravel().tolist() == [10, 20, 31, 42]
+
+
+def test_hard_sigmoid_means_what_the_file_s_keras_means(tmp_path: Path) -> None:
+    """Keras 2: 0.2 x + 0.5; Keras 3: x / 6 + 0.5. Without a version, a zip is one of Keras 3."""
+    path = small_model(tmp_path, "Activation", {"name": "h", "activation": "hard_sigmoid"}, [3], [])
+    x = np.array([[-2.75, 0, 1.5]], np.float32)
+    newer, older = [1 / 24, 0.5, 0.75], [0, 0.5, 0.8]
+    np.testing.assert_allclose(evaluate(load_keras(path), x)[0], [newer], rtol=1e-6)
+    for version, expected in (("2.15.0", older), ("3.4.1", newer), (None, newer), ("?", newer)):
+        with zipfile.ZipFile(path, "a") as file:
+            file.writestr("metadata.json", json.dumps({"keras_version": version}))
+        np.testing.assert_allclose(evaluate(load_keras(path), x)[0], [expected], rtol=1e-6)
+        path = small_model(tmp_path, "Activation", {"name": "h", "activation": "hard_sigmoid"}, [3], [])
+
+
+@pytest.mark.parametrize(("version", "share"), [("2.9.0", 0.8), ("3.0.5", 0.75), (None, 0.8)])
+def test_hard_sigmoid_of_an_hdf5_file(tmp_path: Path, version: str | None, share: float) -> None:
+    layers = [
+        {"class_name": "InputLayer", "config": {"batch_shape": [None, 1], "name": "in"}},
+        {"class_name": "Activation", "config": {"name": "h", "activation": "hard_sigmoid"}},
+    ]
+    path = tmp_path / "model.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": layers}})
+        file.create_group("model_weights")
+        if version is not None:
+            file.attrs["keras_version"] = version
+    np.testing.assert_allclose(evaluate(load_keras(path), np.full((1, 1), 1.5, np.float32))[0], [[share]], rtol=1e-6)
+
+
+def test_functions_without_an_operator_in_firmware_and_tflite_micro(tmp_path: Path) -> None:
+    """Each becomes a table; the exported file computes the same, byte by byte."""
+    pytest.importorskip("tflite_micro")
+    golden = np.load(FIXTURES / "functions.npz")
+    np.savez(tmp_path / "data.npz", input_layer=golden["x0"])
+    built = pipeline.build(
+        FIXTURES / "functions.keras",
+        board="host",
+        calibration=tmp_path / "data.npz",
+        output=tmp_path / "out",
+        count=8,
+    )
+    assert built.report["verification"]["differing_bytes"] == 0
+    assert all(found.comparison.equal for found in verbs.verify(tmp_path / "out", against="tflm"))

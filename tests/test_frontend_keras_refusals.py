@@ -44,14 +44,14 @@ def test_unsupported_layers_are_listed_at_once(tmp_path: Path) -> None:
     layers = {layer["config"]["name"]: layer for layer in config["config"]["layers"]}
     layers["shared_stem"]["config"]["padding"] = "reflect"
     layers["add"]["class_name"] = "Lambda"
-    layers["first"]["config"]["activation"] = "softplus"
+    layers["first"]["config"]["activation"] = "sparsemax"
     layers["inner"]["config"]["layers"][1]["config"]["data_format"] = "channels_first"
     error = complaint(archive(tmp_path, config, weights))
     assert error.reference == "unsupported"
     assert error.message.startswith("4 layers are not supported: ")
     assert "layer 'shared_stem' (Conv2D): padding='reflect', only 'valid' or 'same' works" in error.message
     assert "layer 'add' (Lambda): holds Python code, which is never run" in error.message
-    assert "layer 'first' (Dense): activation=softplus, only linear, relu, relu6, softmax, " in error.message
+    assert "layer 'first' (Dense): activation=sparsemax, only linear, relu, relu6, hard_tanh, softmax, " in error.message
     assert "layer 'inner/conv2d_1' (Conv2D): data_format='channels_first', only 'channels_last' works" in error.message
 
 
@@ -84,13 +84,6 @@ def test_layers_that_move_refuse_in_words(
 def test_recurrent_model_names_its_layer(tmp_path: Path) -> None:
     error = complaint(small_model(tmp_path, "ConvLSTM1D", {"name": "loop", "filters": 2}, [3, 1, 1], []))
     assert "layer 'loop' (ConvLSTM1D): recurrent" in error.message
-
-
-def test_rectifiers_tflite_has_not_are_refused(tmp_path: Path) -> None:
-    assert "threshold=1.0" in complaint(small_model(tmp_path, "ReLU", {"name": "r", "threshold": 1.0}, [3], [])).message
-    capped = {"name": "r", "negative_slope": 0.1, "max_value": 6.0}
-    assert "only one of them works" in complaint(small_model(tmp_path, "ReLU", capped, [3], [])).message
-    assert "alpha=0.5" in complaint(small_model(tmp_path, "ELU", {"name": "r", "alpha": 0.5}, [3], [])).message
 
 
 @pytest.mark.parametrize("axes", [[0], [3], ["x"], "x", [[1]]])

@@ -34,13 +34,13 @@ def load_keras(path: str | Path) -> Graph:
     """The Graph of a Keras file; every problem is one TinyptqError that names the file and the cause."""
     file = Path(path)
     try:
-        config, store = open_archive(file)
+        config, store, version = open_archive(file)
         with closing(store.group.file):
             if config.get("class_name") not in MODEL_CLASSES:
                 raise unsupported_model(config.get("class_name"))
             model = read_model(config)
             refuse_unsupported(model)
-            return build(model, store)
+            return build(model, store, version)
     except TinyptqError as error:
         raise located(error, str(file)) from error
     except RecursionError as error:
@@ -83,8 +83,8 @@ def walk(model: ModelSpec, prefix: str) -> Iterator[str]:
             yield f"layer '{prefix}{layer.name}' ({layer.class_name}): {reasons}"
 
 
-def build(model: ModelSpec, store: Store) -> Graph:
-    builder = Builder()
+def build(model: ModelSpec, store: Store, version: int) -> Graph:
+    builder = Builder(version)
     inputs = tuple(graph_input(builder, model, ref) for ref in model.inputs)
     outputs = inline(builder, model, store, "", inputs)
     # An image that holds a sequence leaves the graph in the shape Keras gives it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 
 from tinyptq.frontend.keras_builder import Call, Value
 from tinyptq.frontend.keras_config import bad_config, number
-from tinyptq.ops.activation import NONE, RELU, RELU6, Clamp
+from tinyptq.frontend.keras_functions import FUNCTIONS as ELEMENTS
+from tinyptq.frontend.keras_functions import KERAS_2, elu, function, rectified
+from tinyptq.ops.activation import NONE, RELU, RELU6, RELU_N1_TO_1, Clamp
 from tinyptq.ops.elu import Elu
 from tinyptq.ops.exp import Exp
 from tinyptq.ops.gelu import Gelu
@@ -23,7 +26,7 @@ from tinyptq.ops.silu import Silu
 from tinyptq.ops.softmax import Softmax
 from tinyptq.ops.tanh import Tanh
 
-CLAMPS = {"linear": NONE, "relu": RELU, "relu6": RELU6}
+CLAMPS = {"linear": NONE, "relu": RELU, "relu6": RELU6, "hard_tanh": RELU_N1_TO_1}
 FUNCTIONS: Mapping[str, tuple[str, Any]] = {
     "softmax": ("softmax", Softmax(1.0)),
     "log_softmax": ("log_softmax", LogSoftmax()),
@@ -37,6 +40,7 @@ FUNCTIONS: Mapping[str, tuple[str, Any]] = {
     "hard_swish": ("hard_swish", HardSwish()),
     "leaky_relu": ("leaky_relu", LeakyRelu(0.2)),
     "exponential": ("exp", Exp()),
+    **ELEMENTS,
 }
 KNOWN = (*CLAMPS, *FUNCTIONS)
 
@@ -46,21 +50,25 @@ def activation_name(config: Mapping[str, Any]) -> str:
     return "linear" if value is None else str(value)
 
 
+def named(call: Call, name: str) -> tuple[str, Any]:
+    """(operator, attributes) of an activation that is no clamp; before Keras 3 some names meant something else."""
+    return KERAS_2[name] if call.builder.keras < 3 and name in KERAS_2 else FUNCTIONS[name]
+
+
 def activated(call: Call, op: str, attrs: Callable[[Clamp], Any], inputs: tuple[str, ...]) -> str:
     """The node op and the layer's own activation: a clamp is fused, anything else is a node behind it."""
     name = activation_name(call.config)
     if name in CLAMPS:
         return call.emit(op, attrs(CLAMPS[name]), inputs)
     linear = call.emit(op, attrs(NONE), inputs, "linear")
-    function, function_attrs = FUNCTIONS[name]
-    return call.emit(function, function_attrs, (linear,))
+    return call.emit(*named(call, name), (linear,))
 
 
 def activation(call: Call) -> Value:
     name = activation_name(call.config)
     if name == "linear":
         return call.input
-    op, attrs = ("relu", Relu(CLAMPS[name])) if name in CLAMPS else FUNCTIONS[name]
+    op, attrs = ("relu", Relu(CLAMPS[name])) if name in CLAMPS else named(call, name)
     return Value(call.emit(op, attrs, (call.input.name,)), call.input.shape)
 
 
@@ -69,13 +77,15 @@ def element_wise(call: Call, op: str, attrs: Any, *constants: str) -> Value:
 
 
 def relu(call: Call) -> Value:
-    """With a slope for negative inputs it is a leaky ReLU, which TFLite cannot cap."""
-    slope = number(call.config, "negative_slope", 0.0)
-    if call.config.get("max_value") is None:
-        return element_wise(call, "leaky_relu", LeakyRelu(slope)) if slope else element_wise(call, "relu", Relu(RELU))
+    """TFLite has a slope for negative inputs, or a cap; both, or a threshold, are a function of the element."""
+    slope, threshold = number(call.config, "negative_slope", 0.0), number(call.config, "threshold", 0.0)
+    capped = call.config.get("max_value") is not None
+    cap = number(call.config, "max_value") if capped else math.inf
+    if threshold or (capped and slope):
+        return element_wise(call, *function(rectified(slope, threshold, cap)))
     if slope:
-        raise bad_config(f"negative_slope={slope} together with max_value, only one of them works")
-    return element_wise(call, "relu", Relu(Clamp(0.0, number(call.config, "max_value"))))
+        return element_wise(call, "leaky_relu", LeakyRelu(slope))
+    return element_wise(call, "relu", Relu(Clamp(0.0, cap) if capped else RELU))
 
 
 def leaky_relu(call: Call) -> Value:
@@ -97,5 +107,7 @@ def parametric_relu(call: Call) -> Value:
     return element_wise(call, "prelu", Prelu(), call.constant("alpha", slopes))
 
 
-def elu(call: Call) -> Value:
-    return element_wise(call, "elu", Elu())
+def exponential_linear(call: Call) -> Value:
+    """TFLite's ELU has an alpha of one."""
+    alpha = number(call.config, "alpha", 1.0)
+    return element_wise(call, "elu", Elu()) if alpha == 1.0 else element_wise(call, *function(elu(alpha)))

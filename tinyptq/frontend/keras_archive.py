@@ -25,6 +25,7 @@ from tinyptq.errors import TinyptqError
 from tinyptq.frontend.hdf5_heap import damaged_heap
 from tinyptq.graph import Array, Shape
 
+METADATA = "metadata.json"
 CONFIG_LIMIT = 16 << 20  # bytes of JSON
 WEIGHTS_LIMIT = 256 << 20  # bytes of one weight file or array: far beyond any microcontroller
 ZIP_RATIO_LIMIT = 200  # unpacked bytes per packed byte; Keras stores without compression
@@ -54,8 +55,8 @@ def bad_file(message: str, hint: str | None = None) -> TinyptqError:
     return TinyptqError("bad-keras-file", message, hint=hint)
 
 
-def open_archive(path: Path) -> tuple[Mapping[str, Any], Store]:
-    """(model configuration, weights) of a Keras file, told apart by its first bytes."""
+def open_archive(path: Path) -> tuple[Mapping[str, Any], Store, int]:
+    """(model configuration, weights, major version of Keras) of a file; its kind is told by its first bytes."""
     try:
         with path.open("rb") as file:
             head = file.read(8)
@@ -68,14 +69,23 @@ def open_archive(path: Path) -> tuple[Mapping[str, Any], Store]:
     raise bad_file("neither a .keras zip nor an HDF5 file", "save the model with model.save('model.keras')")
 
 
-def open_zip(path: Path) -> tuple[Mapping[str, Any], Store]:
+def open_zip(path: Path) -> tuple[Mapping[str, Any], Store, int]:
+    """Without metadata.json the file is taken for one of Keras 3."""
     try:
         with zipfile.ZipFile(path) as archive:
+            metadata = zip_member(archive, METADATA, CONFIG_LIMIT) if METADATA in archive.namelist() else b"{}"
             config = parse_json(zip_member(archive, "config.json", CONFIG_LIMIT), "config.json")
             weights = zip_member(archive, "model.weights.h5", WEIGHTS_LIMIT)
     except ZIP_ERRORS as error:
         raise bad_file(f"the zip cannot be read: {error}") from error
-    return config, Store(open_h5(weights), ZIP)
+    version = parse_json(metadata, METADATA).get("keras_version")
+    return config, Store(open_h5(weights), ZIP), major(version, 3)
+
+
+def major(version: object, default: int) -> int:
+    """2 of "2.15.0"."""
+    first = str(version).partition(".")[0]
+    return int(first) if first in ("1", "2", "3", "4") else default
 
 
 def zip_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
@@ -92,7 +102,8 @@ def zip_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     return data
 
 
-def open_legacy(path: Path) -> tuple[Mapping[str, Any], Store]:
+def open_legacy(path: Path) -> tuple[Mapping[str, Any], Store, int]:
+    """Without an attribute keras_version the file is taken for one of Keras 2."""
     if path.stat().st_size > WEIGHTS_LIMIT:
         raise bad_file(f"the file is larger than {WEIGHTS_LIMIT >> 20} MiB")
     file = open_h5(path.read_bytes())
@@ -102,7 +113,8 @@ def open_legacy(path: Path) -> tuple[Mapping[str, Any], Store]:
     group = child(file, "model_weights")
     if group is None:
         raise bad_file("has no group model_weights", "save the whole model: model.save('model.h5')")
-    return parse_json(config, "model_config"), Store(group, H5_ROOT)
+    version = "".join(attribute(file, "keras_version"))
+    return parse_json(config, "model_config"), Store(group, H5_ROOT), major(version, 2)
 
 
 def open_h5(data: bytes) -> Any:

@@ -34,12 +34,14 @@ class Value:
 class Builder:
     """The growing graph. A class because layers add to it in turn; nothing outlives `load_keras`.
 
-    tensors, nodes: in order of creation. constants: by (layer, role), so that a layer called twice has one set of
-    weights. reshaped: the Reshape already made of a tensor, by (name, shape). constant_bytes, calls: kept below limits,
-    because a small file can declare huge arrays, and models inside models multiply. packed: the time steps a tensor
-    was packed from, by its name, for whoever takes them apart again.
+    keras: major version of the Keras that wrote the file. tensors, nodes: in order of creation. constants: by (layer,
+    role), so that a layer called twice has one set of weights. reshaped: the Reshape already made of a tensor, by
+    (name, shape). constant_bytes, calls: kept below limits, because a small file can declare huge arrays, and models
+    inside models multiply. packed: the time steps a tensor was packed from, by its name, for whoever takes them apart
+    again.
     """
 
+    keras: int
     tensors: dict[str, Tensor] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     constants: dict[tuple[str, str], str] = field(default_factory=dict)

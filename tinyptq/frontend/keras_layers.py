@@ -135,7 +135,6 @@ PADDED = {**IMAGE, "padding": ("valid", "same")}
 CONV = {**PADDED, "groups": (1, None)}
 TRANSPOSED = {**PADDED, "output_padding": (None,), "dilation_rate": (1, [1], [1, 1])}
 CAUSAL = {"padding": ("valid", "same", "causal")}
-NO_THRESHOLD = {"threshold": (0, None)}
 IDENTITIES = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout")
 
 LAYERS: Mapping[str, Layer] = {
@@ -155,10 +154,10 @@ LAYERS: Mapping[str, Layer] = {
     "Normalization": Layer(normal.normalization, {"invert": (False, None)}),
     "Rescaling": Layer(normal.rescaling),
     "Activation": Layer(activations.activation),
-    "ReLU": Layer(activations.relu, NO_THRESHOLD),
+    "ReLU": Layer(activations.relu),
     "LeakyReLU": Layer(activations.leaky_relu),
     "PReLU": Layer(activations.parametric_relu),
-    "ELU": Layer(activations.elu, {"alpha": (1, None)}),
+    "ELU": Layer(activations.exponential_linear),
     "Softmax": Layer(softmax),
     "Add": Layer(shapes.add),
     "Multiply": Layer(shapes.multiply),
