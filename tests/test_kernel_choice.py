@@ -37,7 +37,7 @@ def small_layers() -> Mapping[str, Program]:
     return layers
 
 
-@pytest.mark.parametrize("name", ["cortex-m55", "cortex-m4"])
+@pytest.mark.parametrize("name", ["cortex-m55", "cortex-m4", "cortex-m3", "cortex-m0", "riscv32"])
 def test_no_candidate_is_much_faster_than_the_chosen_one(name: str, tmp_path: Path) -> None:
     board, program = load_board(name), side_by_side(small_layers())
     possible = [candidates(layer, board.isa) for layer in program.layers]

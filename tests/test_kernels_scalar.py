@@ -117,7 +117,7 @@ MOST = {
 @pytest.mark.parametrize("layer", LIMITS)
 @pytest.mark.parametrize("board", ISA)
 def test_instructions(board: str, layer: str, tmp_path: Path) -> None:
-    check_instructions(LIMITS[layer][0], MOST[board][layer], tmp_path, board, tolerance=0.25)
+    check_instructions(LIMITS[layer][0], MOST[board][layer], tmp_path, board, tolerance=0.1)
 
 
 def short(acc: int, multiplier: int, right: int, zero_point: int, half_up: bool) -> int:

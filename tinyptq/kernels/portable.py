@@ -9,7 +9,7 @@ from tinyptq.ops.base import Op, elements
 
 INSTRUCTIONS_PER_MAC = 7
 INSTRUCTIONS_PER_BYTE = 12
-INSTRUCTIONS_PER_OUTPUT = 75  # of an operator with weights: its requantization
+INSTRUCTIONS_PER_OUTPUT = 90  # of an operator with weights: its requantization
 CODE_BYTES = 400
 
 

@@ -60,7 +60,7 @@ CORES = (
         alone=16,
         resident=4,
         product=2,
-        requantize=22,
+        requantize=20,
         reach=2047,
     ),
     Core(
@@ -202,7 +202,7 @@ def tile_instructions(core: Core, tile: Tile, pixels: int) -> int:
     products = pixels * tile.channels
     step = pixels + tile.channels + core.product * products
     runs = tile.rows * tile.runs_per_row * (tile.run * step + 3 * tile.run // tile.unroll_of(pixels) + 4)
-    group = runs + 5 * tile.rows + products * (core.requantize + 3) + 8 * tile.channels + 12
+    group = runs + 5 * tile.rows + products * (core.requantize + 3) + tile.channels + 12
     return tile.groups * group + 20
 
 

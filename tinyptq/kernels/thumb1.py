@@ -73,7 +73,7 @@ class TileCode:
     def requantize(self) -> int:
         """Instructions of one output."""
         clamps = 2 if (self.activation_min, self.activation_max) == (-128, 127) else 4
-        return 23 + clamps + (0 if self.half_up else 2) + (1 if self.uniform else 0)
+        return 18 + clamps + (0 if self.half_up else 2) + (1 if self.uniform else 0)
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ class Tile:
         loops = 3 * (self.chunks // self.code.unroll + self.rest) + 8
         chunks = self.chunks * (4 + 8 * self.pixels) + loops
         outputs = self.pixels * (9 + 2 * self.code.requantize)
-        return self.pairs * (7 + 2 * self.pixels + chunks + outputs + (3 if self.uniform else 0)) + 60
+        return self.pairs * (7 + 2 * self.pixels + chunks + outputs + (3 if self.uniform else 0)) + 30
 
 
 def supports(params: Params) -> bool:

@@ -369,14 +369,14 @@ static inline int8_t conv_2d_1_requantize(int32_t acc, int32_t multiplier, int32
     return (int8_t)tq_clamp((scaled + rounding) >> shift, (-128), 127);
 }
 
-/* 6 pixels x 2 output channels of a window; returns the weights behind theirs.
+/* 4 pixels x 4 output channels of a window; returns the weights behind theirs.
  *
- * a0 walks through the lines of the window, a2 along one up to a3, a1 through the weights. s1 ... a4 (12 registers) are
+ * a0 walks through the lines of the window, a2 along one up to a3, a1 through the weights. s1 ... t6 (16 registers) are
  * the sums, by channel, then pixel. t0-t3 hold weights, t4 each input in turn, t5 ra the products. [sp] is where the
  * sums go, 4(sp) the end of the lines: 16 bytes of stack the compiler does not count, so it is never inlined.
  */
-static __attribute__((noinline)) const int8_t *conv_2d_1_sums6(const int8_t *const windows[1], const int8_t *weights,
-    const int32_t *quantization, int32_t sums[12])
+static __attribute__((noinline)) const int8_t *conv_2d_1_sums4(const int8_t *const windows[1], const int8_t *weights,
+    const int32_t *quantization, int32_t sums[16])
 {
     register const int8_t *const *line __asm__("a0") = windows;
     register const int8_t *weight __asm__("a1") = weights;
@@ -391,14 +391,18 @@ static __attribute__((noinline)) const int8_t *conv_2d_1_sums6(const int8_t *con
             "mv s2, s1\n"
             "mv s3, s1\n"
             "mv s4, s1\n"
-            "mv s5, s1\n"
-            "mv s6, s1\n"
-            "lw s7, 16(a2)\n"
-            "mv s8, s7\n"
-            "mv s9, s7\n"
-            "mv s10, s7\n"
-            "mv s11, s7\n"
-            "mv a4, s7\n"
+            "lw s5, 16(a2)\n"
+            "mv s6, s5\n"
+            "mv s7, s5\n"
+            "mv s8, s5\n"
+            "lw s9, 32(a2)\n"
+            "mv s10, s9\n"
+            "mv s11, s9\n"
+            "mv a4, s9\n"
+            "lw a5, 48(a2)\n"
+            "mv a6, a5\n"
+            "mv a7, a5\n"
+            "mv t6, a5\n"
             "1:\n"
             "lw a2, 0(a0)\n"
             "addi a0, a0, 4\n"
@@ -406,70 +410,86 @@ static __attribute__((noinline)) const int8_t *conv_2d_1_sums6(const int8_t *con
             "2:\n"
             "lb t0, 0(a1)\n"
             "lb t1, 1(a1)\n"
+            "lb t2, 2(a1)\n"
+            "lb t3, 3(a1)\n"
             "lb t4, 0(a2)\n"
             "mul t5, t4, t0\n"
             "mul ra, t4, t1\n"
             "add s1, s1, t5\n"
-            "add s7, s7, ra\n"
+            "add s5, s5, ra\n"
+            "mul t5, t4, t2\n"
+            "mul ra, t4, t3\n"
+            "add s9, s9, t5\n"
+            "add a5, a5, ra\n"
             "lb t4, 8(a2)\n"
             "mul t5, t4, t0\n"
             "mul ra, t4, t1\n"
             "add s2, s2, t5\n"
-            "add s8, s8, ra\n"
+            "add s6, s6, ra\n"
+            "mul t5, t4, t2\n"
+            "mul ra, t4, t3\n"
+            "add s10, s10, t5\n"
+            "add a6, a6, ra\n"
             "lb t4, 16(a2)\n"
             "mul t5, t4, t0\n"
             "mul ra, t4, t1\n"
             "add s3, s3, t5\n"
-            "add s9, s9, ra\n"
+            "add s7, s7, ra\n"
+            "mul t5, t4, t2\n"
+            "mul ra, t4, t3\n"
+            "add s11, s11, t5\n"
+            "add a7, a7, ra\n"
             "lb t4, 24(a2)\n"
             "mul t5, t4, t0\n"
             "mul ra, t4, t1\n"
             "add s4, s4, t5\n"
-            "add s10, s10, ra\n"
-            "lb t4, 32(a2)\n"
-            "mul t5, t4, t0\n"
-            "mul ra, t4, t1\n"
-            "add s5, s5, t5\n"
-            "add s11, s11, ra\n"
-            "lb t4, 40(a2)\n"
-            "mul t5, t4, t0\n"
-            "mul ra, t4, t1\n"
-            "add s6, s6, t5\n"
-            "add a4, a4, ra\n"
-            "lb t0, 2(a1)\n"
-            "lb t1, 3(a1)\n"
+            "add s8, s8, ra\n"
+            "mul t5, t4, t2\n"
+            "mul ra, t4, t3\n"
+            "add a4, a4, t5\n"
+            "add t6, t6, ra\n"
+            "lb t0, 4(a1)\n"
+            "lb t1, 5(a1)\n"
+            "lb t2, 6(a1)\n"
+            "lb t3, 7(a1)\n"
             "lb t4, 1(a2)\n"
             "mul t5, t4, t0\n"
             "mul ra, t4, t1\n"
             "add s1, s1, t5\n"
-            "add s7, s7, ra\n"
+            "add s5, s5, ra\n"
+            "mul t5, t4, t2\n"
+            "mul ra, t4, t3\n"
+            "add s9, s9, t5\n"
+            "add a5, a5, ra\n"
             "lb t4, 9(a2)\n"
             "mul t5, t4, t0\n"
             "mul ra, t4, t1\n"
             "add s2, s2, t5\n"
-            "add s8, s8, ra\n"
+            "add s6, s6, ra\n"
+            "mul t5, t4, t2\n"
+            "mul ra, t4, t3\n"
+            "add s10, s10, t5\n"
+            "add a6, a6, ra\n"
             "lb t4, 17(a2)\n"
             "mul t5, t4, t0\n"
             "mul ra, t4, t1\n"
             "add s3, s3, t5\n"
-            "add s9, s9, ra\n"
+            "add s7, s7, ra\n"
+            "mul t5, t4, t2\n"
+            "mul ra, t4, t3\n"
+            "add s11, s11, t5\n"
+            "add a7, a7, ra\n"
             "lb t4, 25(a2)\n"
             "mul t5, t4, t0\n"
             "mul ra, t4, t1\n"
             "add s4, s4, t5\n"
-            "add s10, s10, ra\n"
-            "lb t4, 33(a2)\n"
-            "mul t5, t4, t0\n"
-            "mul ra, t4, t1\n"
-            "add s5, s5, t5\n"
-            "add s11, s11, ra\n"
-            "lb t4, 41(a2)\n"
-            "mul t5, t4, t0\n"
-            "mul ra, t4, t1\n"
-            "add s6, s6, t5\n"
-            "add a4, a4, ra\n"
+            "add s8, s8, ra\n"
+            "mul t5, t4, t2\n"
+            "mul ra, t4, t3\n"
+            "add a4, a4, t5\n"
+            "add t6, t6, ra\n"
             "addi a2, a2, 2\n"
-            "addi a1, a1, 4\n"
+            "addi a1, a1, 8\n"
             "bne a2, a3, 2b\n"
             "lw t5, 4(sp)\n"
             "bne a0, t5, 1b\n"
@@ -486,6 +506,10 @@ static __attribute__((noinline)) const int8_t *conv_2d_1_sums6(const int8_t *con
             "sw s10, 36(a3)\n"
             "sw s11, 40(a3)\n"
             "sw a4, 44(a3)\n"
+            "sw a5, 48(a3)\n"
+            "sw a6, 52(a3)\n"
+            "sw a7, 56(a3)\n"
+            "sw t6, 60(a3)\n"
             "addi sp, sp, 16\n"
         : "+r"(line), "+r"(weight), "+r"(bias), "+r"(target)
         :
@@ -494,38 +518,36 @@ static __attribute__((noinline)) const int8_t *conv_2d_1_sums6(const int8_t *con
     return weight;
 }
 
-/* 6 pixels x all 8 output channels, 2 at a time; the first window begins at lines[] + start. */
-static void conv_2d_1_tile6(const int8_t *const lines[1], int32_t start, const int8_t *weights,
+/* 4 pixels x all 8 output channels, 4 at a time; the first window begins at lines[] + start. */
+static void conv_2d_1_tile4(const int8_t *const lines[1], int32_t start, const int8_t *weights,
     const int32_t *quantization, int8_t *output)
 {
     const int8_t *windows[1];
-    int32_t sums[12];
+    int32_t sums[16];
     for (int32_t tap = 0; tap < 1; tap++) {
         windows[tap] = lines[tap] + start;
     }
-    for (int32_t group = 0; group < 4; group++) {
-        const int32_t channel = (group * 2 < 6) ? group * 2 : 6;
-        weights = conv_2d_1_sums6(windows, weights, quantization, sums);
-        for (int32_t i = 0; i < 2; i++) {
-            output[channel + i] = conv_2d_1_requantize(sums[i * 6 + 0], quantization[1], quantization[2], quantization[3]);
-            output[channel + i + 8] = conv_2d_1_requantize(sums[i * 6 + 1], quantization[1], quantization[2], quantization[3]);
-            output[channel + i + 16] = conv_2d_1_requantize(sums[i * 6 + 2], quantization[1], quantization[2], quantization[3]);
-            output[channel + i + 24] = conv_2d_1_requantize(sums[i * 6 + 3], quantization[1], quantization[2], quantization[3]);
-            output[channel + i + 32] = conv_2d_1_requantize(sums[i * 6 + 4], quantization[1], quantization[2], quantization[3]);
-            output[channel + i + 40] = conv_2d_1_requantize(sums[i * 6 + 5], quantization[1], quantization[2], quantization[3]);
+    for (int32_t group = 0; group < 2; group++) {
+        const int32_t channel = (group * 4 < 4) ? group * 4 : 4;
+        weights = conv_2d_1_sums4(windows, weights, quantization, sums);
+        for (int32_t i = 0; i < 4; i++) {
+            output[channel + i] = conv_2d_1_requantize(sums[i * 4 + 0], quantization[1], quantization[2], quantization[3]);
+            output[channel + i + 8] = conv_2d_1_requantize(sums[i * 4 + 1], quantization[1], quantization[2], quantization[3]);
+            output[channel + i + 16] = conv_2d_1_requantize(sums[i * 4 + 2], quantization[1], quantization[2], quantization[3]);
+            output[channel + i + 24] = conv_2d_1_requantize(sums[i * 4 + 3], quantization[1], quantization[2], quantization[3]);
             quantization += 4;
         }
     }
 }
 
-/* 1 pixel x 2 output channels of a window; returns the weights behind theirs.
+/* 1 pixel x 4 output channels of a window; returns the weights behind theirs.
  *
- * a0 walks through the lines of the window, a2 along one up to a3, a1 through the weights. s1 ... s2 (2 registers) are
+ * a0 walks through the lines of the window, a2 along one up to a3, a1 through the weights. s1 ... s4 (4 registers) are
  * the sums, by channel, then pixel. t0-t3 hold inputs, t4 each weight in turn, t5 ra the products. [sp] is where the
  * sums go, 4(sp) the end of the lines: 16 bytes of stack the compiler does not count, so it is never inlined.
  */
 static __attribute__((noinline)) const int8_t *conv_2d_1_sums1(const int8_t *const windows[1], const int8_t *weights,
-    const int32_t *quantization, int32_t sums[2])
+    const int32_t *quantization, int32_t sums[4])
 {
     register const int8_t *const *line __asm__("a0") = windows;
     register const int8_t *weight __asm__("a1") = weights;
@@ -538,6 +560,8 @@ static __attribute__((noinline)) const int8_t *conv_2d_1_sums1(const int8_t *con
             "sw t5, 4(sp)\n"
             "lw s1, 0(a2)\n"
             "lw s2, 16(a2)\n"
+            "lw s3, 32(a2)\n"
+            "lw s4, 48(a2)\n"
             "1:\n"
             "lw a2, 0(a0)\n"
             "addi a0, a0, 4\n"
@@ -550,35 +574,61 @@ static __attribute__((noinline)) const int8_t *conv_2d_1_sums1(const int8_t *con
             "lb t4, 1(a1)\n"
             "mul t5, t4, t0\n"
             "add s2, s2, t5\n"
-            "lb t0, 1(a2)\n"
             "lb t4, 2(a1)\n"
             "mul t5, t4, t0\n"
-            "add s1, s1, t5\n"
+            "add s3, s3, t5\n"
             "lb t4, 3(a1)\n"
             "mul t5, t4, t0\n"
-            "add s2, s2, t5\n"
-            "lb t0, 2(a2)\n"
+            "add s4, s4, t5\n"
+            "lb t0, 1(a2)\n"
             "lb t4, 4(a1)\n"
             "mul t5, t4, t0\n"
             "add s1, s1, t5\n"
             "lb t4, 5(a1)\n"
             "mul t5, t4, t0\n"
             "add s2, s2, t5\n"
-            "lb t0, 3(a2)\n"
             "lb t4, 6(a1)\n"
             "mul t5, t4, t0\n"
-            "add s1, s1, t5\n"
+            "add s3, s3, t5\n"
             "lb t4, 7(a1)\n"
             "mul t5, t4, t0\n"
+            "add s4, s4, t5\n"
+            "lb t0, 2(a2)\n"
+            "lb t4, 8(a1)\n"
+            "mul t5, t4, t0\n"
+            "add s1, s1, t5\n"
+            "lb t4, 9(a1)\n"
+            "mul t5, t4, t0\n"
             "add s2, s2, t5\n"
+            "lb t4, 10(a1)\n"
+            "mul t5, t4, t0\n"
+            "add s3, s3, t5\n"
+            "lb t4, 11(a1)\n"
+            "mul t5, t4, t0\n"
+            "add s4, s4, t5\n"
+            "lb t0, 3(a2)\n"
+            "lb t4, 12(a1)\n"
+            "mul t5, t4, t0\n"
+            "add s1, s1, t5\n"
+            "lb t4, 13(a1)\n"
+            "mul t5, t4, t0\n"
+            "add s2, s2, t5\n"
+            "lb t4, 14(a1)\n"
+            "mul t5, t4, t0\n"
+            "add s3, s3, t5\n"
+            "lb t4, 15(a1)\n"
+            "mul t5, t4, t0\n"
+            "add s4, s4, t5\n"
             "addi a2, a2, 4\n"
-            "addi a1, a1, 8\n"
+            "addi a1, a1, 16\n"
             "bne a2, a3, 2b\n"
             "lw t5, 4(sp)\n"
             "bne a0, t5, 1b\n"
             "lw a3, 0(sp)\n"
             "sw s1, 0(a3)\n"
             "sw s2, 4(a3)\n"
+            "sw s3, 8(a3)\n"
+            "sw s4, 12(a3)\n"
             "addi sp, sp, 16\n"
         : "+r"(line), "+r"(weight), "+r"(bias), "+r"(target)
         :
@@ -587,26 +637,26 @@ static __attribute__((noinline)) const int8_t *conv_2d_1_sums1(const int8_t *con
     return weight;
 }
 
-/* 1 pixel x all 8 output channels, 2 at a time; the first window begins at lines[] + start. */
+/* 1 pixel x all 8 output channels, 4 at a time; the first window begins at lines[] + start. */
 static void conv_2d_1_tile1(const int8_t *const lines[1], int32_t start, const int8_t *weights,
     const int32_t *quantization, int8_t *output)
 {
     const int8_t *windows[1];
-    int32_t sums[2];
+    int32_t sums[4];
     for (int32_t tap = 0; tap < 1; tap++) {
         windows[tap] = lines[tap] + start;
     }
-    for (int32_t group = 0; group < 4; group++) {
-        const int32_t channel = (group * 2 < 6) ? group * 2 : 6;
+    for (int32_t group = 0; group < 2; group++) {
+        const int32_t channel = (group * 4 < 4) ? group * 4 : 4;
         weights = conv_2d_1_sums1(windows, weights, quantization, sums);
-        for (int32_t i = 0; i < 2; i++) {
+        for (int32_t i = 0; i < 4; i++) {
             output[channel + i] = conv_2d_1_requantize(sums[i * 1 + 0], quantization[1], quantization[2], quantization[3]);
             quantization += 4;
         }
     }
 }
 
-/* 8 -> 8 channels of every pixel, 5 pixels in a row, 6 at a time. */
+/* 8 -> 8 channels of every pixel, 5 pixels in a row, 4 at a time. */
 static void conv_2d_1(const int8_t *input, int8_t *output, const int8_t *weights, const int32_t *quantization, int32_t first_row, int32_t end_row)
 {
     const int32_t pixels = (end_row - first_row) * 5;
@@ -614,10 +664,10 @@ static void conv_2d_1(const int8_t *input, int8_t *output, const int8_t *weights
     int8_t *target = output + first_row * 40;
     int32_t pixel = 0;
 
-    for (; pixel + 6 <= pixels; pixel += 6) {
-        conv_2d_1_tile6(&source, 0, weights, quantization, target);
-        source += 48;
-        target += 48;
+    for (; pixel + 4 <= pixels; pixel += 4) {
+        conv_2d_1_tile4(&source, 0, weights, quantization, target);
+        source += 32;
+        target += 32;
     }
     for (; pixel + 1 <= pixels; pixel += 1) {
         conv_2d_1_tile1(&source, 0, weights, quantization, target);

@@ -20,9 +20,8 @@ static int8_t arena[1728] TQ_ARENA;
 typedef char golden_arena_size_check[sizeof(arena) == GOLDEN_ARENA_BYTES ? 1 : -1];
 
 typedef char golden_weights_size_check[
-    sizeof(golden_layer0_stream) + sizeof(golden_layer1_stream) + sizeof(golden_layer4_weights) +
-        sizeof(golden_layer4_bias) + sizeof(golden_layer4_multiplier) +
-        sizeof(golden_layer4_shift) + sizeof(golden_layer5_exponentials)
+    sizeof(golden_layer0_stream) + sizeof(golden_layer1_stream) + sizeof(golden_layer4_stream) +
+        sizeof(golden_layer5_exponentials)
         == GOLDEN_WEIGHTS_BYTES ? 1 : -1];
 
 /* 3 widened pixels x two output channels at a time, for Thumb-1.
@@ -465,24 +464,225 @@ static void mean_0(const int8_t *input, int8_t *output)
     }
 }
 
-/* fully_connected 1x8 -> 1x3. */
-static void fully_connected_0(const int8_t *input, int8_t *output, const int8_t *weights, const int32_t *bias,
-    const int32_t *multiplier, const int8_t *shift)
+/* 1 widened pixel x two output channels at a time, for Thumb-1.
+ *
+ * frame: output of each pixel, widened pixels, end of their first chunks (all but a multiple of 8), end
+ * of all chunks, end of the stream.
+ *
+ * r0 walks through the pixels, r1 through the stream: initial sums, weights, requantization. r2 is the mask 0x00ff00ff,
+ * r3 a word of weights that becomes r3 r4, one per input; r5 r6 r7 a pixel's triplet, then r5 the sums of both channels.
+ * r8 accumulates those sums of pixel 0, r9 their upper halves, which belong to channel 1.
+ * Afterwards r0 is an accumulator, r2 r3 are partial products, r4-r7 the multiplier's halves, rounding and shift.
+ * [sp] mask, #4 widened, #8 end of first chunks, #12 of all, #16 of the stream, #20 outputs; last r7, a
+ * frame pointer to some compilers. The compiler does not count these bytes: never inlined for that.
+ */
+static __attribute__((noinline)) void thumb1_tile_1(const void *const frame[5], const int32_t *stream)
 {
-    int8_t *out = output;
-    for (int32_t vector = 0; vector < 1; vector++) {
-        const int8_t *x = input + vector * 8;
-        const int8_t *weight = weights;
-        for (int32_t channel = 0; channel < 3; channel++) {
-            int32_t accumulator = bias[channel];
-            for (int32_t i = 0; i < 8; i++) {
-                accumulator += x[i] * weight[i];
-            }
-            weight += 8;
-            const int32_t scaled =
-                tq_multiply_by_quantized_multiplier(accumulator, multiplier[channel], shift[channel]);
-            *out++ = (int8_t)tq_clamp(scaled + 5, (-128), 127);
+    register const void *const *values __asm__("r0") = frame;
+    register const int32_t *constants __asm__("r1") = stream;
+    __asm__ volatile(
+        ".syntax unified\n"
+        ".macro requantize\n"
+        "lsls r0, r0, #1\n"
+        "asrs r3, r0, #31\n"
+        "adds r6, r6, r3\n" /* - 1 where acc < 0 */
+        "sxth r2, r0\n"
+        "subs r0, r0, r2\n"
+        "asrs r0, r0, #16\n" /* 2 * acc = r0 * 65536 + r2 */
+        "mov r3, r2\n"
+        "muls r3, r5\n"
+        "muls r2, r4\n"
+        "asrs r2, r2, #16\n"
+        "adds r3, r3, r2\n"
+        "muls r4, r0\n"
+        "adds r3, r3, r4\n"
+        "muls r0, r5\n"
+        "asrs r3, r3, #16\n" /* the bit that drops out rounds */
+        "adcs r0, r3\n"
+        "adds r0, r0, r6\n"
+        "asrs r0, r7\n"
+        "cmp r0, #255\n"
+        "bls 77f\n"
+        "asrs r0, r0, #31\n"
+        "mvns r0, r0\n"
+        "77:\n"
+        "subs r0, #128\n"
+        ".endm\n"
+        "push {r7}\n"
+        "ldm r0!, {r2}\n"
+        "push {r2}\n"
+        "movs r2, #255\n"
+        "lsls r3, r2, #16\n"
+        "orrs r2, r3\n"
+        "ldm r0!, {r3, r4, r5, r6}\n"
+        "push {r2, r3, r4, r5, r6}\n"
+        "1:\n"
+        "ldr r2, [sp]\n"
+        "ldr r0, [sp, #4]\n"
+        "ldm r1!, {r3, r4}\n"
+        "mov r8, r3\n"
+        "mov r9, r4\n"
+        "b 3f\n"
+        "2:\n"
+        "ldm r1!, {r3}\n"
+        "lsrs r4, r3, #8\n"
+        "ands r3, r2\n"
+        "ands r4, r2\n"
+        "ldm r0!, {r5, r6, r7}\n"
+        "muls r5, r3\n"
+        "muls r6, r4\n"
+        "adds r5, r5, r6\n"
+        "adds r5, r5, r7\n"
+        "add r8, r5\n"
+        "asrs r5, r5, #16\n"
+        "add r9, r5\n"
+        "3:\n"
+        "ldr r7, [sp, #8]\n"
+        "cmp r0, r7\n"
+        "bne 2b\n"
+        "b 5f\n"
+        "4:\n"
+        ".rept 8\n"
+        "ldm r1!, {r3}\n"
+        "lsrs r4, r3, #8\n"
+        "ands r3, r2\n"
+        "ands r4, r2\n"
+        "ldm r0!, {r5, r6, r7}\n"
+        "muls r5, r3\n"
+        "muls r6, r4\n"
+        "adds r5, r5, r6\n"
+        "adds r5, r5, r7\n"
+        "add r8, r5\n"
+        "asrs r5, r5, #16\n"
+        "add r9, r5\n"
+        ".endr\n"
+        "5:\n"
+        "ldr r7, [sp, #12]\n"
+        "cmp r0, r7\n"
+        "bne 4b\n"
+        "mov r0, r8\n"
+        "mov r3, r9\n"
+        "lsls r3, r3, #16\n"
+        "subs r0, r0, r3\n"
+        "ldm r1!, {r4, r5, r6, r7}\n"
+        "requantize\n"
+        "ldr r2, [sp, #20]\n"
+        "strb r0, [r2]\n"
+        "mov r0, r9\n"
+        "ldm r1!, {r4, r5, r6, r7}\n"
+        "requantize\n"
+        "ldr r2, [sp, #20]\n"
+        "strb r0, [r2, #1]\n"
+        "adds r2, #2\n"
+        "str r2, [sp, #20]\n"
+        "ldr r7, [sp, #16]\n"
+        "cmp r1, r7\n"
+        "beq 6f\n"
+        "b 1b\n"
+        "6:\n"
+        "add sp, #24\n"
+        "pop {r7}\n"
+        ".purgem requantize\n"
+        : "+r"(values), "+r"(constants)
+        :
+        : "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+}
+
+/* 8 int8 -> 4 triplets (x0, x1, 32768 - 128 * 65537 * (x0 + x1)), 12 bytes apart.
+ *
+ * r2 counts from the start of the bytes up to 0, r0 and r3 are where it ends and one byte on; r1 is the slot.
+ * r4 r5 r6 are the triplet, r7 (saved, for it is a frame pointer to some compilers) the factor, r12 the 32768. Inlined, so
+ * no .rept: compilers guess the size of the code from the number of its lines.
+ */
+static inline void fully_connected_0_widen(const int8_t *source, int8_t *slot)
+{
+    register const int8_t *even __asm__("r0") = source + 8;
+    register int8_t *target __asm__("r1") = slot;
+    register int32_t index __asm__("r2") = -8;
+    register uintptr_t odd __asm__("r3") = (uintptr_t)source + 9u; /* may lie beyond the end: no pointer */
+    register int32_t factor __asm__("r4") = -8388736; /* -128 * 65537 */
+    register int32_t half __asm__("r5") = 32768;
+    __asm__ volatile(
+        ".syntax unified\n"
+        "push {r7}\n"
+        "mov r7, r4\n"
+        "mov r12, r5\n"
+        "1:\n"
+        "ldrsb r4, [r0, r2]\n"
+        "ldrsb r5, [r3, r2]\n"
+        "adds r6, r4, r5\n"
+        "muls r6, r7\n"
+        "add r6, r12\n"
+        "stm r1!, {r4, r5, r6}\n"
+        "adds r2, #2\n"
+        "ldrsb r4, [r0, r2]\n"
+        "ldrsb r5, [r3, r2]\n"
+        "adds r6, r4, r5\n"
+        "muls r6, r7\n"
+        "add r6, r12\n"
+        "stm r1!, {r4, r5, r6}\n"
+        "adds r2, #2\n"
+        "ldrsb r4, [r0, r2]\n"
+        "ldrsb r5, [r3, r2]\n"
+        "adds r6, r4, r5\n"
+        "muls r6, r7\n"
+        "add r6, r12\n"
+        "stm r1!, {r4, r5, r6}\n"
+        "adds r2, #2\n"
+        "ldrsb r4, [r0, r2]\n"
+        "ldrsb r5, [r3, r2]\n"
+        "adds r6, r4, r5\n"
+        "muls r6, r7\n"
+        "add r6, r12\n"
+        "stm r1!, {r4, r5, r6}\n"
+        "adds r2, #2\n"
+        "bne 1b\n"
+        "pop {r7}\n"
+        : "+r"(even), "+r"(target), "+r"(index), "+r"(odd), "+r"(factor), "+r"(half)
+        :
+        : "r6", "r12", "cc", "memory");
+}
+
+/* All output channels of the widened pixels. */
+static void fully_connected_0_channels(const int8_t *widened, const int32_t *stream, int8_t *output)
+{
+    {
+        const void *const frame[5] = {
+            output + 0,
+            widened,
+            widened + 48,
+            widened + 48,
+            stream + 14,
+        };
+        thumb1_tile_1(frame, stream);
+    }
+    /* The last pair begins one channel early: equal values, no tail code. */
+    {
+        const void *const frame[5] = {
+            output + 1,
+            widened,
+            widened + 48,
+            widened + 48,
+            stream + 28,
+        };
+        thumb1_tile_1(frame, stream + 14);
+    }
+}
+
+/* 8 -> 3 channels of every pixel, 1 pixels in a row, for Thumb-1.
+ */
+static void fully_connected_0(const int8_t *input, int8_t *output, const int32_t *stream, int8_t *scratch)
+{
+    const int32_t pixels = 1;
+    const int8_t *const source = input;
+    int8_t *const target = output;
+
+    for (int32_t pixel = 0; pixel < pixels; pixel += 1) {
+        const int32_t start = (pixel > pixels - 1) ? pixels - 1 : pixel;
+        for (int32_t j = 0; j < 1; j++) {
+            fully_connected_0_widen(source + (start + j) * 8, scratch + j * 12);
         }
+        fully_connected_0_channels(scratch, stream, target + start * 3);
     }
 }
 
@@ -559,25 +759,25 @@ static void layer2_add(const int8_t *input0, const int8_t *input1, int8_t *outpu
 
 /* layer 3: mean 'features', portable kernel
  *   input   int8 1x6x5x8 scale 0.09375 zero point -128  arena [240, 480)
- *   output  int8 1x8 scale 0.0625 zero point -128  arena [0, 8)
+ *   output  int8 1x8 scale 0.0625 zero point -128  arena [48, 56)
  */
 static void layer3_mean(const int8_t *input, int8_t *output)
 {
     mean_0(input, output);
 }
 
-/* layer 4: fully_connected 'logits', portable kernel
- *   input   int8 1x8 scale 0.0625 zero point -128  arena [0, 8)
- *   output  int8 1x3 scale 0.125 zero point 5  arena [8, 11)
+/* layer 4: fully_connected 'logits', thumb1 kernel
+ *   input   int8 1x8 scale 0.0625 zero point -128  arena [48, 56)
+ *   output  int8 1x3 scale 0.125 zero point 5  arena [56, 59)
+ *   scratch arena [0, 48)
  */
 static void layer4_fully_connected(const int8_t *input, int8_t *output)
 {
-    fully_connected_0(input, output, golden_layer4_weights, golden_layer4_bias,
-        golden_layer4_multiplier, golden_layer4_shift);
+    fully_connected_0(input, output, golden_layer4_stream, &arena[0]);
 }
 
 /* layer 5: softmax 'scores', portable kernel
- *   input   int8 1x3 scale 0.125 zero point 5  arena [8, 11)
+ *   input   int8 1x3 scale 0.125 zero point 5  arena [56, 59)
  *   output  int8 1x3 scale 0.00390625 zero point -128  caller
  */
 static void layer5_softmax(const int8_t *input, int8_t *output)
@@ -597,12 +797,12 @@ void golden_run(const int8_t input[GOLDEN_INPUT_SIZE], int8_t output[GOLDEN_OUTP
     layer2_add(&arena[1488], &arena[0], &arena[240]);
     TQ_LAYER_END(2, &arena[240], 240);
     TQ_LAYER_BEGIN(3);
-    layer3_mean(&arena[240], &arena[0]);
-    TQ_LAYER_END(3, &arena[0], 8);
+    layer3_mean(&arena[240], &arena[48]);
+    TQ_LAYER_END(3, &arena[48], 8);
     TQ_LAYER_BEGIN(4);
-    layer4_fully_connected(&arena[0], &arena[8]);
-    TQ_LAYER_END(4, &arena[8], 3);
+    layer4_fully_connected(&arena[48], &arena[56]);
+    TQ_LAYER_END(4, &arena[56], 3);
     TQ_LAYER_BEGIN(5);
-    layer5_softmax(&arena[8], output);
+    layer5_softmax(&arena[56], output);
     TQ_LAYER_END(5, output, 3);
 }

@@ -8,10 +8,7 @@
 
 extern const int32_t golden_layer0_stream[184];
 extern const int32_t golden_layer1_stream[56];
-extern const int8_t golden_layer4_weights[24];
-extern const int32_t golden_layer4_bias[3];
-extern const int32_t golden_layer4_multiplier[3];
-extern const int8_t golden_layer4_shift[3];
+extern const int32_t golden_layer4_stream[28];
 extern const int32_t golden_layer5_exponentials[256];
 
 #endif
