@@ -313,9 +313,16 @@ def test_no_pass_touches_an_operator_it_does_not_know() -> None:
     assert obstacles(result) == ["ADD: fused activation number 4 (operator 1 's')"]
 
 
-def test_an_output_that_is_an_input_is_an_obstacle() -> None:
-    graph = replace(build(relu("x", "y")), outputs=("x", "y"))
-    assert obstacles(graph) == ["output does not depend on any operator (output 'x')"]
+def test_an_output_that_is_an_input_is_copied() -> None:
+    result = simplify(replace(build(relu("x", "y")), outputs=("x", "y")))
+    assert text(result) == "relu reshape"
+    assert result.outputs == ("x_copy", "y")
+    assert result.nodes[1].inputs == ("x",)
+
+
+def test_an_output_that_is_a_constant_is_an_obstacle() -> None:
+    graph = replace(build(relu("x", "y"), conv("z")), outputs=("y", "w"))
+    assert obstacles(graph) == ["output does not depend on any operator (output 'w')"]
 
 
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -11,15 +11,15 @@ from tests.firmware_fixture import require_tools
 from tests.tiny_tflite import model_bytes
 from tinyptq import pipeline, tflm
 from tinyptq.board import load_board
-from tinyptq.errors import TinyptqError
 from tinyptq.frontend import load_model
 from tinyptq.graph import Array, QParams, Shape, Tensor
 from tinyptq.lower import lower
 from tinyptq.ops.base import TfliteCode
 from tinyptq.passes import normalize
 from tinyptq.ptq.imported import imported_recipe
-from tinyptq.samples import random_inputs
+from tinyptq.samples import array_keys, random_inputs
 from tinyptq.simulate import simulate
+from tinyptq.store import load_program
 
 BOARDS = ("cortex-m55", "cortex-m4", "cortex-m0", "riscv32")
 COUNT = 8
@@ -122,10 +122,15 @@ def test_firmware_equals_simulator(name: str, board: str, tmp_path: Path) -> Non
     assert len(built.report["outputs"]) == len(GRAPHS[name][3])
 
 
-@pytest.mark.parametrize("name", ["cortex-m55", "riscv32"])
-def test_an_input_that_is_an_output_is_refused(name: str, tmp_path: Path) -> None:
-    """No layer computes it: there is nothing to hand on but the caller's own bytes."""
+@pytest.mark.parametrize("name", ["host", "riscv32"])
+def test_an_input_that_is_an_output_is_copied(name: str, tmp_path: Path) -> None:
+    require_tools(load_board(name))
     tensors, operators, inputs, outputs = GRAPHS["two heads"]
     (tmp_path / "m.tflite").write_bytes(model_bytes(tensors, operators, inputs, [*outputs, inputs[0]]))
-    with pytest.raises(TinyptqError, match="does not depend on any operator"):
-        pipeline.build(tmp_path / "m.tflite", board=name, output=tmp_path / "out")
+    built = pipeline.build(tmp_path / "m.tflite", board=name, output=tmp_path / "out", count=COUNT)
+    assert built.report["verification"]["differing_bytes"] == 0
+    golden = np.load(tmp_path / "out" / "golden.npz")
+    program = load_program(tmp_path / "out" / "program.npz")
+    keys = array_keys(program)
+    np.testing.assert_array_equal(golden[keys[program.outputs[-1]]], golden[keys[program.inputs[0]]])
+

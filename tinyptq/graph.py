@@ -116,10 +116,20 @@ CONVERTERS = ("quantize", "dequantize")
 
 
 def is_quantized(graph: Graph) -> bool:
-    """Does an operator, other than one that converts from or to floats, compute on integers that stand for reals?"""
+    """Does an operator, other than one that converts from or to floats, compute on integers that stand for reals?
+
+    Or is there nothing but integers: conversions between their scales, arithmetic on numbers.
+    """
     names = {name for node in graph.nodes if node.op not in CONVERTERS for name in (*node.inputs, *node.outputs)}
-    activations = (graph.tensors[name] for name in names if not graph.is_constant(name))
-    return any(tensor.qparams is not None for tensor in activations)
+    activations = [graph.tensors[name] for name in names if not graph.is_constant(name)]
+    if any(tensor.qparams is not None for tensor in activations):
+        return True
+    between = any(node.op in CONVERTERS and between_integers(graph, node) for node in graph.nodes)
+    return (between or bool(activations)) and all(tensor.dtype.kind in "iu" for tensor in activations)
+
+
+def between_integers(graph: Graph, node: Node) -> bool:
+    return all(graph.tensors[name].dtype.kind in "iu" for name in (*node.inputs, *node.outputs))
 
 
 def rebuild(graph: Graph, nodes: tuple[Node, ...], added: tuple[Tensor, ...] = ()) -> Graph:

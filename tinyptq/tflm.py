@@ -65,8 +65,8 @@ def run_tensors(model: bytes, inputs: Sequence[Array], wanted: Sequence[int], fr
             interpreter.set_input(np.ascontiguousarray(array[sample : sample + 1]), position)
         interpreter.invoke()
         for index, tensors in zip(wanted, collected, strict=True):
-            tensors.append(np.array(interpreter.GetTensor(index, 0)["tensor_data"]))
-    # the tensors of the file carry batch 1 first
+            tensors.append(np.atleast_1d(interpreter.GetTensor(index, 0)["tensor_data"]).copy())
+    # the tensors of the file carry batch 1 first, but for single numbers without an axis
     return [np.concatenate(tensors) if tensors else np.zeros(0, np.int8) for tensors in collected]
 
 

@@ -11,7 +11,6 @@ from tests.conformance.elements import REAL
 from tests.conformance.folded import imported
 from tests.conformance.trial import Trial, make_trial
 from tinyptq import tflm
-from tinyptq.emit.tflite import is_plain
 from tinyptq.graph import Array
 from tinyptq.ops import BY_NAME
 from tinyptq.program import Program
@@ -60,16 +59,10 @@ def by_tflm(trial: Trial) -> int:
 
 
 def importable(trial: Trial) -> bool:
-    """Does the file say what was drawn? It cannot say that a recurrent layer starts every run from zeros, and a file
-    of nothing but conversions, or of numbers, counts as a float model.
-    """
+    """Does the file say what was drawn? It cannot say that a recurrent layer starts every run from zeros."""
     (layer, *others) = trial.program.layers
     from_zeros = getattr(layer.params, "stateful", True) is False
-    return (
-        trial.native
-        and trial.single is not None
-        and not (others or from_zeros or layer.op == "quantize" or is_plain(layer))
-    )
+    return trial.native and trial.single is not None and not (others or from_zeros)
 
 
 def by_litert(trial: Trial) -> int:

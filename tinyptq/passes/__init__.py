@@ -7,6 +7,7 @@ import numpy as np
 from tinyptq.graph import Graph, Pass, is_quantized, require_well_formed
 from tinyptq.obstacles import require_supported
 from tinyptq.passes.centre_weights import centre_weights
+from tinyptq.passes.copy_inputs import copy_inputs
 from tinyptq.passes.dequantize_constants import dequantize_constants
 from tinyptq.passes.drop_dead import drop_dead
 from tinyptq.passes.drop_identities import drop_identities
@@ -56,6 +57,7 @@ PASSES: tuple[Pass, ...] = (
     fuse_silu,
     fuse_hard_swish,  # behind fuse_activation: its gate is an add that clamps
     own_constants,
+    copy_inputs,
     drop_dead,
 )
 
@@ -75,6 +77,7 @@ INTEGER_PASSES: tuple[Pass, ...] = (
     unroll_samples,
     lead_with_batch,
     rescale_inputs,
+    copy_inputs,
     drop_dead,
 )
 
