@@ -140,8 +140,10 @@ def reverse_v2(draw: Draw, dtype: str) -> Single:
 
 
 def tile(draw: Draw, dtype: str) -> Single:
-    size = shape(draw, largest=4)
-    return one(draw, Tile((1, *(draw(st.integers(1, 3)) for _ in size[1:]))), size, dtype)
+    """The last axis has two elements and is repeated: else the file would say BROADCAST_TO."""
+    size = shape(draw, INNER, 5)
+    multiples = (1, *(draw(st.integers(1, 3)) for _ in size[2:]), draw(st.integers(2, 3)))
+    return one(draw, Tile(multiples), (*size[:-1], max(size[-1], 2)), dtype)
 
 
 def gather(draw: Draw, dtype: str) -> Single:

@@ -27,7 +27,7 @@ REMEDIES = {
     "CONV_3D": "2-D convolutions, with the frames as channels or one by one (TimeDistributed)",
     "CONV_3D_TRANSPOSE": "2-D transposed convolutions, frame by frame",
     "LOCAL_RESPONSE_NORMALIZATION": "batch normalization, which costs nothing",
-    "ADD_N": "a chain of ADD",
+    "ADD_N": "a chain of ADD (one of floats becomes that)",
     "CUMSUM": "a FULLY_CONNECTED with a triangle of ones",
     "LSTM": "convert with TensorFlow 2: it writes UNIDIRECTIONAL_SEQUENCE_LSTM",
     "BIDIRECTIONAL_SEQUENCE_LSTM": "two LSTM layers and a REVERSE_V2, as Keras' Bidirectional writes it",

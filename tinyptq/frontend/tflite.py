@@ -13,6 +13,7 @@ from tinyptq.frontend.loops import read_loops
 from tinyptq.frontend.remedies import no_such_operator
 from tinyptq.frontend.sequences import spell_sequences
 from tinyptq.frontend.shapes import settle_shapes
+from tinyptq.frontend.spellings import spell_others, warnings
 from tinyptq.frontend.subgraphs import FileOperator, read_subgraphs
 from tinyptq.frontend.tflite_tensors import KEPT, Operands
 from tinyptq.frontend.variables import resolve_variables
@@ -33,7 +34,7 @@ def load_tflite(data: bytes, name: str = "model", where: str | None = None) -> G
         kept = frozenset((*names(main.outputs), *(variable.after for variable in model.variables)))
         operators, tensors = read_lookups(model.operators, model.tensors)
         settled = settle_shapes(operators, tensors, main.operands.unknown, kept)
-        operators, plain = spell_sequences(settled.operators, settled.tensors)
+        operators, plain = spell_others(*spell_sequences(settled.operators, settled.tensors))
         loops = read_loops(operators, subgraphs, plain)
     refused = {**model.refused, **loops.refused}
     nodes = tuple(
@@ -48,7 +49,9 @@ def load_tflite(data: bytes, name: str = "model", where: str | None = None) -> G
     tensors = {**plain, **loops.tensors}
     written = {name for node in nodes for name in node.outputs if name in main.operands.oddities}
     tensors.update({name: replace(tensors[name], data=None) for name in written})
-    graph = Graph(name, tensors, nodes, names(main.inputs), names(main.outputs), variables=model.variables)
+    outputs = names(main.outputs)
+    known = warnings(settled.tensors, tensors, outputs)
+    graph = Graph(name, tensors, nodes, names(main.inputs), outputs, known, model.variables)
     errors = check_graph(graph)
     if errors:
         raise TinyptqError("bad-tflite", f"damaged model: {'; '.join(errors[:5])}", where=where)

@@ -1,4 +1,4 @@
-"""TILE: a tensor repeated along its axes."""
+"""TILE, and BROADCAST_TO where only axes of one element are repeated: a tensor repeated along its axes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops.base import SAME, Op, Operand, TfliteCode, TfliteOperator
-from tinyptq.ops.copies import Copy, int32, moved, one_per_axis, row_major, strided_copy
+from tinyptq.ops.copies import Copy, first_shape, int32, moved, one_per_axis, row_major, strided_copy
 from tinyptq.ops.element import INTEGERS, element
 from tinyptq.program import Work
 
@@ -25,7 +25,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class TileInt:
-    """Elements of any type, moved. TFLM has no such operator: np.tile is the specification."""
+    """Elements of any type, moved. TFLM has BROADCAST_TO and no TILE: np.tile is the specification."""
 
     input_shape: Shape
     output_shape: Shape
@@ -45,14 +45,22 @@ def interleaved(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, .
 
 
 def read_tflite(operator: TfliteOperator) -> Tile:
-    """The multiples are the constant second operand."""
-    multiples = one_per_axis(operator, 1, "multiples")
-    if min(multiples) < 1 or max(multiples) > MAX_ELEMENTS:
-        raise TinyptqError("bad-operand", f"{operator.builtin} with multiples {multiples}")
-    return Tile(tuple(multiples))
+    """The constant second operand: the multiples, or for BROADCAST_TO the shape."""
+    numbers = one_per_axis(operator, 1, "multiples" if operator.builtin == "TILE" else "shape")
+    if min(numbers) < 1 or max(numbers) > MAX_ELEMENTS:
+        raise TinyptqError("bad-operand", f"{operator.builtin} with {numbers}")
+    if operator.builtin == "TILE":
+        return Tile(tuple(numbers))
+    shape = first_shape(operator)
+    if any(size not in (1, wanted) for size, wanted in zip(shape, numbers, strict=True)):
+        raise TinyptqError("bad-operand", f"BROADCAST_TO from {list(shape)} to {numbers}")
+    return Tile(tuple(wanted // size for size, wanted in zip(shape, numbers, strict=True)))
 
 
 def write_tflite(params: TileInt) -> tuple[TfliteCode, ...]:
+    """As BROADCAST_TO where that can say it."""
+    if all(1 in pair for pair in zip(params.input_shape, params.multiples, strict=True)):
+        return (TfliteCode("BROADCAST_TO", "BroadcastToOptions", operands=(int32(params.output_shape),), version=3),)
     return (TfliteCode("TILE", "TileOptions", operands=(int32(params.multiples),)),)
 
 
@@ -84,7 +92,7 @@ def work(params: TileInt) -> Work:
 OP = Op(
     name="tile",
     summary="a tensor repeated along its axes",
-    builtins=("TILE",),
+    builtins=("TILE", "BROADCAST_TO"),
     attrs=Tile,
     params=TileInt,
     operands=1,
