@@ -33,7 +33,7 @@ def test_less_flash_costs_instructions_and_is_verified(tmp_path: Path) -> None:
     budget = fast["flash_bytes"] - 1000
     tight = built(tmp_path, Goal(flash_bytes=budget))
     assert tight["flash_bytes"] <= budget
-    assert tight["goal"] == {"optimize": "speed", "flash_bytes": budget, "ram_bytes": None}
+    assert tight["goal"] == {"optimize": "speed", "flash_bytes": budget, "ram_bytes": None, "plain_c": False}
     tight_count = verbs.profile(tmp_path / "out")["instructions"]
     small = built(tmp_path, Goal("size"))
     assert small["flash_bytes"] < tight["flash_bytes"]
@@ -60,6 +60,13 @@ def test_the_report_tells_what_each_choice_was_made_from(tmp_path: Path) -> None
         assert predicted == sorted(predicted)
         assert layer["kernel"] == layer["candidates"][0]["kernel"]
         assert layer["candidates"][-1]["predicted_flash_bytes"] > 0
+
+
+def test_plain_c_uses_no_assembly(tmp_path: Path) -> None:
+    report = built(tmp_path, Goal(plain_c=True))
+    assert {layer["kernel"].split("_")[0] for layer in report["layers"]} <= {"scalar", "portable"}
+    sources = "".join(path.read_text() for path in (tmp_path / "out" / "src").glob("digits_cnn*.c"))
+    assert "__asm__" not in sources
 
 
 def test_size_replaces_the_level_of_optimization() -> None:

@@ -154,6 +154,7 @@ def cli(context: click.Context) -> None:
 @click.option("--observer", default=DEFAULT_OBSERVER, show_default=True, help=f"One of {', '.join(OBSERVERS)}.")
 @click.option("--optimize", default=SPEED, show_default=True, help=f"One of {', '.join(OPTIMIZE)}.")
 @click.option("--flash", callback=size_option, metavar="SIZE", help="The whole image may take this much: 64KiB.")
+@click.option("--plain-c", is_flag=True, help="No kernels with assembly, whatever the board has.")
 @click.option("--ram", callback=size_option, metavar="SIZE", help="Arena, data and stack may take this much.")
 @with_debug
 def build(
@@ -165,9 +166,10 @@ def build(
     optimize: str,
     flash: int | None,
     ram: int | None,
+    plain_c: bool,
 ) -> None:
     """Quantize MODEL, render C, link firmware, run it, prove every layer byte-equal to the simulator."""
-    goal = Goal(optimize, flash, ram)
+    goal = Goal(optimize, flash, ram, plain_c)
     built(model, board=board, calibration=calibration, output=output, observer=observer, goal=goal)
 
 

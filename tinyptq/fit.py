@@ -19,14 +19,21 @@ from tinyptq.program import Program
 from tinyptq.prove import Firmware
 from tinyptq.toolchain import Images, compile_firmware
 
+PLAIN_C = ("scalar", "portable")
+
 
 @dataclass(frozen=True)
 class Goal:
-    """What the image is to be: "speed", "balanced" or "size"; at most this many bytes of flash and RAM, None: any."""
+    """What the image is to be.
+
+    optimize: "speed", "balanced" or "size". flash_bytes, ram_bytes: at most these, None: any. plain_c: no kernels with
+    assembly, whatever the board has.
+    """
 
     optimize: str = SPEED
     flash_bytes: int | None = None
     ram_bytes: int | None = None
+    plain_c: bool = False
 
     def __post_init__(self) -> None:
         if self.optimize not in OPTIMIZE:
@@ -36,7 +43,7 @@ class Goal:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """board: the one given, with the compiler's optimization as the goal wants it."""
+    """board: the one given, with the kernels and the compiler's optimization that the goal wants."""
 
     board: Board
     plan: Plan
@@ -53,12 +60,13 @@ def build_images(program: Program, board: Board, goal: Goal, folder: Path) -> Fi
     Raises TinyptqError "over-budget" with the least that would do.
     """
     target = for_size(board) if goal.optimize == SIZE else board
-    found = selections(program, board.isa)
+    target = replace(target, isa=PLAIN_C) if goal.plain_c else target
+    found = selections(program, target.isa)
     index = select(found, goal.optimize)
     made = build_one(program, target, found[index], folder)
     if goal.ram_bytes is not None and made.images.sizes.ram_bytes > goal.ram_bytes:
         room = goal.ram_bytes - (made.images.sizes.ram_bytes - made.plan.arena_size)
-        found = selections(program, board.isa, scratch_fits(program, room))
+        found = selections(program, target.isa, scratch_fits(program, room))
         index = select(found, goal.optimize)
         made = build_one(program, target, found[index], folder)
         require_budget("RAM", made.images.sizes.ram_bytes, goal.ram_bytes)
