@@ -1,4 +1,4 @@
-"""Operators that become others while a file is read, against LiteRT: ADD_N, BROADCAST_TO, indices of 64 bits."""
+"""Operators that become others while a file is read, against LiteRT: ADD_N, BROADCAST_TO, CUMSUM, wide indices."""
 
 from __future__ import annotations
 
@@ -106,3 +106,36 @@ def test_broadcasts(source: Shape, target: Shape) -> None:
     x = np.random.default_rng(1).normal(0, 1, source).astype(np.float32)
     found = run_float(graph, {graph.inputs[0]: x})[graph.outputs[0]]
     np.testing.assert_array_equal(found, litert(model, x))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize(("shape", "axis"), [((1, 6), 1), ((1, 5, 3), 1), ((1, 5, 3), -1), ((1, 2, 4, 3), 2)])
+def test_running_sums(shape: Shape, axis: int, exclusive: bool, reverse: bool) -> None:
+    tensors = [Tensor("x", shape, FLOAT), numbers("axis", axis), Tensor("y", shape, FLOAT)]
+    code = TfliteCode("CUMSUM", "CumsumOptions", {"Exclusive": exclusive, "Reverse": reverse})
+    model = model_bytes(tensors, [(code, [0, 1], [2])], [0], [2])
+    graph = normalize(load_tflite(model))
+    x = np.random.default_rng(1).normal(0, 1, shape).astype(np.float32)
+    found = run_float(graph, {graph.inputs[0]: x})[graph.outputs[0]]
+    np.testing.assert_allclose(found, litert(model, x), atol=1e-5)
+
+
+def test_a_running_sum_in_firmware(tmp_path: Path) -> None:
+    pytest.importorskip("tflite_micro")
+    tensors = [Tensor("x", (1, 9, 3), FLOAT), numbers("axis", 1), Tensor("y", (1, 9, 3), FLOAT)]
+    path = tmp_path / "m.tflite"
+    path.write_bytes(model_bytes(tensors, [(TfliteCode("CUMSUM", "CumsumOptions"), [0, 1], [2])], [0], [2]))
+    x = np.random.default_rng(2).normal(0, 1, (16, 9, 3)).astype(np.float32)
+    np.savez(tmp_path / "x.npz", x=x)
+    pipeline.build(path, board="host", calibration=tmp_path / "x.npz", output=tmp_path / "out", count=8)
+    assert all(found.comparison.equal for found in verbs.verify(tmp_path / "out", against="tflm"))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "axis"), [(INT8, (1, 4), 1), (FLOAT, (1, 4), 0), (FLOAT, (1, 4), 7), (FLOAT, (1, 513), 1)]
+)
+def test_running_sums_that_stay_refused(dtype: np.dtype[np.generic], shape: Shape, axis: int) -> None:
+    tensors = [Tensor("x", shape, dtype, None, SCALE), numbers("axis", axis), Tensor("y", shape, dtype, None, SCALE)]
+    model = model_bytes(tensors, [(TfliteCode("CUMSUM", "CumsumOptions"), [0, 1], [2])], [0], [2])
+    assert "triangle of ones" in obstacles(load_tflite(model))[0]

@@ -28,7 +28,7 @@ REMEDIES = {
     "CONV_3D_TRANSPOSE": "2-D transposed convolutions, frame by frame",
     "LOCAL_RESPONSE_NORMALIZATION": "batch normalization, which costs nothing",
     "ADD_N": "a chain of ADD (one of floats becomes that)",
-    "CUMSUM": "a FULLY_CONNECTED with a triangle of ones",
+    "CUMSUM": "a FULLY_CONNECTED with a triangle of ones (one of floats becomes that)",
     "LSTM": "convert with TensorFlow 2: it writes UNIDIRECTIONAL_SEQUENCE_LSTM",
     "BIDIRECTIONAL_SEQUENCE_LSTM": "two LSTM layers and a REVERSE_V2, as Keras' Bidirectional writes it",
     "BIDIRECTIONAL_SEQUENCE_RNN": "two layers and a REVERSE_V2, as Keras' Bidirectional writes it",
