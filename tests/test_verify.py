@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.programs import chain_program, random_inputs, run_numpy_layers
+from tests.tiny_tflite import Wiring, model_bytes
 from tinyptq.errors import EXIT_MISMATCH, TinyptqError
-from tinyptq.graph import Array
+from tinyptq.graph import Array, QParams, Tensor
+from tinyptq.ops.base import TfliteCode
+from tinyptq.tflm import run_tflm
 from tinyptq.verify import Checkpoint, checkpoints, compare, require_equal, verify_against_tflm
 
 ORDER = (Checkpoint(0, "stem", "a"), Checkpoint(1, "residual", "b"), Checkpoint(2, "head", "c"))
@@ -99,3 +102,20 @@ def test_against_tflm() -> None:
     expected["t2"][1, 4, 5, 2] ^= 1
     (mismatch,) = verify_against_tflm(program, expected).mismatches
     assert (mismatch.layer, mismatch.name, mismatch.index) == (1, "layer1", (1, 4, 5, 2))
+
+
+def chain(count: int) -> bytes:
+    """A model of `count` tensors, each the absolute value of the one before."""
+    tensors = [Tensor(f"t{i}", (1, 4), np.dtype(np.int8), None, QParams.per_tensor(0.1, 3)) for i in range(count)]
+    wiring: Wiring = [(TfliteCode("ABS"), [i], [i + 1]) for i in range(count - 1)]
+    return model_bytes(tensors, wiring, [0], [count - 1])
+
+
+def test_what_tflite_micro_s_planner_cannot_hold_is_said_in_one_line() -> None:
+    """1024 tensors are as many as it plans, whatever the arena; a long GRU is spelled out in more."""
+    pytest.importorskip("tflite_micro")
+    x = {"t0": np.array([[-128, -3, 5, 127]], np.int8)}
+    assert len(run_tflm(chain(1024), x)) == 1024
+    with pytest.raises(TinyptqError, match="plans at most 1024 tensors, the model has 1025") as caught:
+        run_tflm(chain(1025), x)
+    assert "\n" not in str(caught.value)

@@ -19,6 +19,7 @@ from tinyptq.graph import Array
 from tinyptq.program import Program
 
 INSTALL = "pip install 'tinyptq[verify]', on Linux x86-64"
+PLANNED = 1024  # Source: GreedyMemoryPlanner of the Python interpreter
 ARENA_FLOOR = 1 << 20
 ARENA_LIMIT = 1 << 30
 
@@ -83,6 +84,7 @@ def _activations(graph: Any) -> list[int]:
 def _interpreter(model: bytes) -> Any:
     """An interpreter that keeps all tensors; the arena grows until the model fits."""
     runtime = _runtime()
+    _require_planned(model)
     size = max(ARENA_FLOOR, 4 * _tensor_bytes(model))
     while size <= ARENA_LIMIT:
         try:
@@ -93,6 +95,20 @@ def _interpreter(model: bytes) -> Any:
             refusal = str(error)
             size *= 4
     raise TinyptqError("tflm-refused", f"the tflite-micro interpreter does not load the model: {refusal}")
+
+
+def _require_planned(model: bytes) -> None:
+    """The interpreter's memory planner has a fixed table; beyond it, no arena is large enough."""
+    file = tflite.Model.GetRootAs(model, 0)
+    tensors = (file.Subgraphs(0).Tensors(i) for i in range(file.Subgraphs(0).TensorsLength()))
+    count = sum(not (t.IsVariable() or file.Buffers(t.Buffer()).DataLength()) for t in tensors)
+    if count > PLANNED:
+        raise TinyptqError(
+            "tflm-refused",
+            f"tflite-micro's interpreter plans at most {PLANNED} tensors, the model has {count} that are no constants: "
+            "recurrent layers it has no kernel for are spelled out step by step",
+            hint="verify without --against tflm, which compares firmware and simulator; or build it with fewer steps",
+        )
 
 
 def _tensor_bytes(model: bytes) -> int:
