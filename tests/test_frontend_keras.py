@@ -201,6 +201,17 @@ def test_hard_sigmoid_of_an_hdf5_file(tmp_path: Path, version: str | None, share
     np.testing.assert_allclose(evaluate(load_keras(path), np.full((1, 1), 1.5, np.float32))[0], [[share]], rtol=1e-6)
 
 
+def test_indices_become_int32_and_run_in_firmware(tmp_path: Path) -> None:
+    pytest.importorskip("tflite_micro")
+    golden = np.load(FIXTURES / "indices.npz")
+    graph = load_keras(FIXTURES / "indices.keras")
+    assert [str(graph.tensors[name].dtype) for name in graph.inputs] == ["int32", "int32", "float32"]
+    np.savez(tmp_path / "x.npz", **{name: golden[f"x{i}"] for i, name in enumerate(graph.inputs)})
+    model, data = FIXTURES / "indices.keras", tmp_path / "x.npz"
+    pipeline.build(model, board="host", calibration=data, output=tmp_path / "out", count=8)
+    assert all(found.comparison.equal for found in verbs.verify(tmp_path / "out", against="tflm"))
+
+
 def test_functions_without_an_operator_in_firmware_and_tflite_micro(tmp_path: Path) -> None:
     """Each becomes a table; the exported file computes the same, byte by byte."""
     pytest.importorskip("tflite_micro")

@@ -86,6 +86,38 @@ def test_recurrent_model_names_its_layer(tmp_path: Path) -> None:
     assert "layer 'loop' (ConvLSTM1D): recurrent" in error.message
 
 
+def embedding(mask: bool = False) -> dict[str, Any]:
+    config = {"name": "e", "input_dim": 9, "output_dim": 4, "mask_zero": mask}
+    return {"class_name": "Embedding", "config": config}
+
+
+LSTM = {"class_name": "LSTM", "config": {"name": "l", "units": 3, "activation": "tanh"}}
+AVERAGE = {"class_name": "GlobalAveragePooling1D", "config": {"name": "g"}}
+RELU = {"class_name": "ReLU", "config": {"name": "r"}}
+
+
+@pytest.mark.parametrize(
+    ("layers", "reason"),
+    [
+        ([embedding(mask=True), LSTM], "layer 'l' (LSTM): skips steps that an Embedding with mask_zero=True hides"),
+        ([embedding(mask=True), AVERAGE], "layer 'g' (GlobalAveragePooling1D): skips steps"),
+        ([RELU, embedding()], "layer 'e' (Embedding): its indices are no input of the model"),
+    ],
+)
+def test_embeddings_that_mean_something_else(tmp_path: Path, layers: list[dict[str, Any]], reason: str) -> None:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file["layers/embedding/vars/0"] = np.zeros((9, 4), np.float32)
+    start = {"class_name": "InputLayer", "config": {"batch_shape": [None, 5], "name": "in"}}
+    config = {"class_name": "Sequential", "config": {"name": "m", "layers": [start, *layers]}}
+    assert reason in str(complaint(archive(tmp_path, config, buffer.getvalue())))
+
+
+def test_a_middle_larger_than_the_image(tmp_path: Path) -> None:
+    path = small_model(tmp_path, "CenterCrop", {"name": "c", "height": 4, "width": 2}, [3, 3, 1], [])
+    assert "a middle of 4x2" in complaint(path).message
+
+
 @pytest.mark.parametrize("axes", [[0], [3], ["x"], "x", [[1]]])
 def test_shared_axes_of_slopes_must_exist(tmp_path: Path, axes: Any) -> None:
     config = {"name": "p", "shared_axes": axes}

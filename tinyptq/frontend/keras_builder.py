@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from tinyptq.graph import Array, Graph, Node, Shape, Tensor
 from tinyptq.ops import BY_NAME
 from tinyptq.ops.reshape import Reshape
 
+INT32 = np.dtype(np.int32)
+INDEXED = "embedding_lookup"
 NOT_COMPUTED = ""  # name of a Value that Keras has and the graph has not
 
 
@@ -38,7 +40,7 @@ class Builder:
     role), so that a layer called twice has one set of weights. reshaped: the Reshape already made of a tensor, by
     (name, shape). constant_bytes, calls: kept below limits, because a small file can declare huge arrays, and models
     inside models multiply. packed: the time steps a tensor was packed from, by its name, for whoever takes them apart
-    again.
+    again. masked: an Embedding hides steps of its sequence from layers that ask.
     """
 
     keras: int
@@ -49,6 +51,7 @@ class Builder:
     constant_bytes: int = 0
     calls: int = 0
     packed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    masked: bool = False
 
     def add(self, stem: str, shape: Shape, data: Array | None = None) -> str:
         """A new float32 tensor named stem, or stem_1, … when that is taken."""
@@ -64,6 +67,15 @@ class Builder:
     def held(self, value: Value) -> Shape:
         """The shape of the graph tensor, which for a sequence may have one more dimension than Keras' shape."""
         return self.tensors[value.name].shape
+
+    def hold_integers(self, name: str) -> None:
+        """Let the model's input `name` be int32, which nothing but indices may be."""
+        tensor = self.tensors[name]
+        computed = any(name in node.outputs for node in self.nodes)
+        if computed or any(name in node.inputs and node.op != INDEXED for node in self.nodes):
+            hint = "let it read an input of the model that no other layer reads"
+            raise TinyptqError("unsupported", "its indices are no input of the model, or not only indices", hint=hint)
+        self.tensors[name] = replace(tensor, dtype=INT32)
 
     def graph(self, name: str, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Graph:
         """The finished graph; nodes nobody reads the results of are left out."""
@@ -107,6 +119,12 @@ class Call:
             raise bad_config(f"expects {rank} dimensions, is given the shape {self.input.shape}")
         return self.input
 
+    def require_all_steps(self) -> None:
+        """For layers that skip what a mask hides."""
+        if self.builder.masked:
+            hint = "train with mask_zero=False"
+            raise TinyptqError("unsupported", "skips steps that an Embedding with mask_zero=True hides", hint=hint)
+
     def weights(self, shapes: Mapping[str, Shape | None]) -> dict[str, Array]:
         """The layer's arrays by role; shapes lists the roles in Keras' order with the shape the configuration implies.
 
@@ -138,7 +156,10 @@ class Call:
 
     def emit(self, op: str, attrs: Any, inputs: tuple[str, ...], part: str = "") -> str:
         """A node whose output is named after the layer, with /part behind it when it is an inner one."""
-        shapes = [self.builder.tensors[name].shape for name in inputs]
+        tensors = [self.builder.tensors[name] for name in inputs]
+        if op != INDEXED and any(tensor.dtype == INT32 for tensor in tensors):
+            raise TinyptqError("unsupported", "reads an input whose numbers are the indices of an Embedding")
+        shapes = [tensor.shape for tensor in tensors]
         try:
             (shape,) = BY_NAME[op].infer_shapes(attrs, *shapes)
         except (ValueError, IndexError, AssertionError, ZeroDivisionError) as error:

@@ -23,6 +23,7 @@ from tinyptq.graph import Array, Shape
 from tinyptq.ops.activation import NONE, Clamp
 from tinyptq.ops.conv_2d import Conv2D
 from tinyptq.ops.depthwise_conv_2d import DepthwiseConv2D
+from tinyptq.ops.embedding_lookup import EmbeddingLookup
 from tinyptq.ops.fully_connected import FullyConnected
 from tinyptq.ops.softmax import Softmax
 from tinyptq.ops.window import Window
@@ -117,6 +118,16 @@ def dense(call: Call) -> Value:
     return Value(activated(call, "fully_connected", attrs, inputs), (*x.shape[:-1], units))
 
 
+def embedding(call: Call) -> Value:
+    """Rows of a table, named by an input of the model, which becomes int32 (Keras casts it)."""
+    x = call.input
+    (rows,), (size,) = integers(call.config, "input_dim", 1), integers(call.config, "output_dim", 1)
+    table = call.constant("embeddings", call.weights({"embeddings": (rows, size)})["embeddings"])
+    call.builder.hold_integers(x.name)
+    call.builder.masked |= bool(call.config.get("mask_zero", False))
+    return call.whole(call.emit("embedding_lookup", EmbeddingLookup(), (x.name, table)))
+
+
 def softmax(call: Call) -> Value:
     normal.require_last_axis(call)
     return Value(call.emit("softmax", Softmax(1.0), (call.input.name,)), call.input.shape)
@@ -135,6 +146,11 @@ PADDED = {**IMAGE, "padding": ("valid", "same")}
 CONV = {**PADDED, "groups": (1, None)}
 TRANSPOSED = {**PADDED, "output_padding": (None,), "dilation_rate": (1, [1], [1, 1])}
 CAUSAL = {"padding": ("valid", "same", "causal")}
+RESIZED = {
+    **IMAGE,
+    "interpolation": ("bilinear", "nearest"),
+    **dict.fromkeys(("crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias"), (False, None)),
+}
 IDENTITIES = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout")
 
 LAYERS: Mapping[str, Layer] = {
@@ -147,6 +163,7 @@ LAYERS: Mapping[str, Layer] = {
     "SeparableConv2D": Layer(separable, CONV),
     "SeparableConv1D": Layer(separable, {**CONV, **CAUSAL}),
     "Dense": Layer(dense, {"lora_rank": (None,)}),
+    "Embedding": Layer(embedding, {"lora_rank": (None,), "quantization_config": (None,)}),
     "BatchNormalization": Layer(normal.batch_normalization, {"renorm": (False, None)}),
     "LayerNormalization": Layer(normal.layer_normalization, {"rms_scaling": (False, None)}),
     "GroupNormalization": Layer(normal.group_normalization),
@@ -170,6 +187,8 @@ LAYERS: Mapping[str, Layer] = {
     "RepeatVector": Layer(moves.repeat_vector),
     "TimeDistributed": Layer(lambda call: time_distributed(call)),
     **{f"Cropping{n}D": Layer(moves.cropping_layer, IMAGE) for n in (1, 2)},
+    "CenterCrop": Layer(moves.center_crop, IMAGE),
+    "Resizing": Layer(moves.resizing, RESIZED),
     "UpSampling1D": Layer(moves.up_sampling),
     "UpSampling2D": Layer(moves.up_sampling, {**IMAGE, "interpolation": tuple(moves.RESIZE_OPS)}),
     "Flatten": Layer(shapes.flatten, IMAGE),
@@ -196,6 +215,7 @@ ADVICE = {
 SEQUENCES = tuple(recurrent.KINDS)
 INSIDE = {"TimeDistributed": times.INSIDE, "RNN": SEQUENCES, "Bidirectional": SEQUENCES}
 FLOAT_TYPES = ("float32", "float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
+NUMBERS = ("int32", "int64", "uint8")  # of an input: indices, or pixels that a Rescaling makes floats
 
 
 def inner_layers(class_name: str, config: Mapping[str, Any]) -> tuple[recurrent.Inner, ...]:
@@ -228,7 +248,7 @@ def refusals(class_name: str, config: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key}={value!r:.40}, only {' or '.join(repr(a) for a in accepted if a is not None)} works"
     dtype = config.get("dtype")
     policy = entry(dtype, "config").get("name") if isinstance(dtype, dict) else dtype
-    if policy is not None and policy not in FLOAT_TYPES:
+    if policy is not None and policy not in (*FLOAT_TYPES, *(NUMBERS if class_name == "InputLayer" else ())):
         yield f"dtype={policy!r:.40}, only float32 works"
     if activation_name(config) not in activations.KNOWN:
         yield f"activation={activation_name(config):.60}, only {', '.join(activations.KNOWN)} work"

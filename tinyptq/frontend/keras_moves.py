@@ -55,6 +55,24 @@ def up_sampling(call: Call) -> Value:
     return shapes.spatial(call, call.emit(op, attrs, (image,)))
 
 
+def center_crop(call: Call) -> Value:
+    """The middle of an image that is large enough; an odd rest is cut behind."""
+    x = call.ranked(4)
+    size = (*integers(call.config, "height", 1), *integers(call.config, "width", 1))
+    if size[0] > x.shape[1] or size[1] > x.shape[2]:
+        raise bad_config(f"a middle of {size[0]}x{size[1]} of {x.shape}, which Keras would resize first")
+    begin = (0, (x.shape[1] - size[0]) // 2, (x.shape[2] - size[1]) // 2, 0)
+    return call.whole(call.emit("slice", Slice(begin, (1, *size, x.shape[3])), (call.plain(x),)))
+
+
+def resizing(call: Call) -> Value:
+    """As UpSampling2D, to any size."""
+    size = (*integers(call.config, "height", 1), *integers(call.config, "width", 1))
+    op = RESIZE_OPS[text(call.config, "interpolation", "bilinear")]
+    attrs = Resize((size[0], size[1]), half_pixel_centers=True)
+    return call.whole(call.emit(op, attrs, (call.plain(call.ranked(4)),)))
+
+
 def repeat_vector(call: Call) -> Value:
     """[1, c] -> [1, n, c]: an image of one pixel, enlarged; TFLM has no TILE."""
     (count,) = integers(call.config, "n", 1)

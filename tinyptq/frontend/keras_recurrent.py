@@ -81,6 +81,7 @@ def hidden_states(call: Call, kind: Kind) -> Value:
     """[1, steps, units] in the order in which the layer computes them."""
     if len(call.inputs) > 1:
         raise TinyptqError("unsupported", "an initial state is given", hint="only layers that begin with zeros work")
+    call.require_all_steps()
     x = call.ranked(3)
     (units,) = integers(call.config, "units", 1)
     names = weight_names(call, x.shape[-1], units, kind)

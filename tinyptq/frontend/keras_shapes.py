@@ -77,6 +77,7 @@ def global_max_pooling(call: Call) -> Value:
 
 
 def global_average_pooling(call: Call) -> Value:
+    call.require_all_steps()
     return reduced(call, "mean", Mean)
 
 
