@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from tinyptq.kernels import (
     arm_affine,
     arm_dsp,
+    arm_dsp_add,
     arm_dsp_conv,
     arm_dsp_depthwise,
     arm_dsp_plane,
     arm_dsp_vector,
     arm_mve,
+    arm_mve_add,
     arm_mve_conv,
     arm_mve_depthwise,
     arm_mve_lines,
@@ -32,6 +34,8 @@ from tinyptq.program import Layer
 KERNELS: tuple[Kernel, ...] = (
     *arm_mve.KERNELS,
     *arm_affine.KERNELS,
+    *arm_mve_add.KERNELS,
+    *arm_dsp_add.KERNELS,
     *arm_mve_vector.KERNELS,
     *arm_pool.KERNELS,
     *arm_mve_lines.KERNELS,
