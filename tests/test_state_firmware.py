@@ -14,7 +14,7 @@ import tinyptq
 from tests.firmware_fixture import require_tools
 from tests.shared import shared_path
 from tests.streaming_models import Draft, file_of, wake_word
-from tests.test_run import EMBEDDED
+from tests.test_boards import EMBEDDED
 from tests.tiny_tflite import Part, parts_bytes
 from tinyptq.board import load_board
 from tinyptq.errors import TinyptqError
