@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.laws import Case, c_law, draw, file_law, float_law, int_law, lower_case, parametrize, step_law
+from tests.laws import Case, c_law, draw, file_law, float_law, int8_model, int_law, lower_case, parametrize, step_law
 from tests.ops.refusals import broken, sentences
+from tinyptq import pipeline, verbs
 from tinyptq.graph import Array, QParams, Shape
 from tinyptq.ops import unidirectional_sequence_lstm as lstm
 from tinyptq.ops.lstm_arithmetic import LstmInt
@@ -108,6 +109,30 @@ def test_float_equals_litert(case: Case) -> None:
 @parametrize((*CASES, *WIDE))
 def test_integers_equal_tflm(case: Case) -> None:
     int_law(OP, case)
+
+
+def two_scales(scale: float, zero_point: int, dtype: str = "int8") -> Case:
+    """The hidden state's scale is not the output's."""
+    fine = 1.0 if dtype == "int8" else 1 / 256
+    forced = quantized(per_tensor(0.03 * fine), per_tensor(0.0078125 * fine))
+    drawn = case("hidden", 4, 3, 5, "two scales", forced=forced)
+    hidden = float(np.float32(scale * fine)), zero_point if dtype == "int8" else 0
+    return replace(drawn, dtype=dtype, attrs=replace(drawn.attrs, hidden=hidden))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+@pytest.mark.parametrize(("scale", "zero_point"), [(0.0035, 0), (0.02, 0), (0.011, 17)])
+def test_a_hidden_state_of_another_scale_equals_tflm(scale: float, zero_point: int, dtype: str) -> None:
+    """The output's scale is in the file and nowhere in the arithmetic."""
+    int_law(OP, two_scales(scale, zero_point, dtype))
+    file_law(OP, two_scales(scale, zero_point, dtype))
+
+
+def test_a_model_whose_lstm_has_two_scales(tmp_path: Path) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(int8_model(OP, lower_case(OP, two_scales(0.011, 17))))
+    pipeline.build(path, board="host", output=tmp_path / "out", count=8)
+    assert all(found.comparison.equal for found in verbs.verify(tmp_path / "out", against="tflm"))
 
 
 @settings(deadline=None, max_examples=15)

@@ -41,11 +41,16 @@ DEFAULT_POWER = -11  # ±16
 
 @dataclass(frozen=True)
 class UnidirectionalSequenceLstm:
-    """cell_clip: limit of the cell state, 0 for none. cell_power: its scale is 2^cell_power, None while unknown."""
+    """cell_clip: limit of the cell state, 0 for none. cell_power: its scale is 2^cell_power, None while unknown.
+
+    hidden: (scale, zero point) of the hidden state where they are not the output's, which then has the same integers
+    and means other numbers by them; TFLite Micro copies them, too.
+    """
 
     stateful: bool = False
     cell_clip: float = 0.0
     cell_power: int | None = None
+    hidden: tuple[float, int] | None = None
 
 
 def read_tflite(operator: TfliteOperator) -> UnidirectionalSequenceLstm:
@@ -59,7 +64,17 @@ def read_tflite(operator: TfliteOperator) -> UnidirectionalSequenceLstm:
         if present[place] != (place in OPERANDS):
             kind = "without" if place in OPERANDS else "with"
             raise TinyptqError("unsupported-lstm", f"an LSTM {kind} {what}", hint="Keras' LSTM layer has none of it")
-    return UnidirectionalSequenceLstm(True, float(options.CellClip()), read_power(operator))
+    return UnidirectionalSequenceLstm(True, float(options.CellClip()), read_power(operator), read_hidden(operator))
+
+
+def read_hidden(operator: TfliteOperator) -> tuple[float, int] | None:
+    """None where the output has the hidden state's scale, and in a float model."""
+    hidden, output = operator.inputs[HIDDEN_STATE], operator.outputs[0].qparams
+    if hidden is None or hidden.qparams is None or output is None or hidden.qparams.same_as(output):
+        return None
+    if len(hidden.qparams.scale) != 1:
+        raise TinyptqError("unsupported-lstm", "an LSTM whose hidden state has a scale per channel")
+    return float(hidden.qparams.scale[0]), int(hidden.qparams.zero_point[0])
 
 
 def read_power(operator: TfliteOperator) -> int | None:
@@ -68,8 +83,8 @@ def read_power(operator: TfliteOperator) -> int | None:
     if cell is None or cell.qparams is None or hidden is None or hidden.qparams is None:
         return None
     output = operator.outputs[0].qparams
-    if output is None or not hidden.qparams.same_as(output) or hidden.dtype != operator.outputs[0].dtype:
-        raise TinyptqError("unsupported-lstm", "an LSTM whose output has another scale or type than its hidden state")
+    if output is None or hidden.dtype != operator.outputs[0].dtype:
+        raise TinyptqError("unsupported-lstm", "an LSTM whose output has another type than its hidden state")
     fraction, exponent = math.frexp(float(cell.qparams.scale[0]))
     if cell.dtype != np.int16 or fraction != 0.5 or exponent - 1 not in POWERS:
         raise TinyptqError(
@@ -161,10 +176,10 @@ def integer_types(graph: Graph, node: Node) -> bool:
 
 def lower(attrs: UnidirectionalSequenceLstm, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...]) -> LstmInt:
     """Scales of the gates are 2^-12, of their functions 2^-15. Source: TFLite Micro PrepareGateParametersInteger."""
-    x, output = inputs[0], outputs[0].qparams
+    x, hidden = inputs[0], outputs[0].qparams if attrs.hidden is None else QParams.per_tensor(*attrs.hidden)
     weights, recurrent, bias = (stacked(inputs[first : first + 4]) for first in (1, 5, 9))
     input_multiplier, input_shift = gate_multipliers(x.qparams, inputs[1:5])
-    recurrent_multiplier, recurrent_shift = gate_multipliers(output, inputs[5:9])
+    recurrent_multiplier, recurrent_shift = gate_multipliers(hidden, inputs[5:9])
     element = scaled_element(x, outputs[0])
     largest = max(
         prove_gates(element, weights, bias, input_multiplier, input_shift),
@@ -178,8 +193,8 @@ def lower(attrs: UnidirectionalSequenceLstm, inputs: tuple[Operand, ...], output
         accumulator="int32" if largest < 2.0**31 else "int64",
         stateful=attrs.stateful,
         input_zero_point=int(x.qparams.zero_point[0]),
-        hidden_zero_point=int(output.zero_point[0]),
-        hidden_scale=float(output.scale[0]),
+        hidden_zero_point=int(hidden.zero_point[0]),
+        hidden_scale=float(hidden.scale[0]),
         cell_power=power,
         cell_limit=int(min(attrs.cell_clip / cell_scale, 32767.0)),
         weights=weights,
@@ -191,7 +206,7 @@ def lower(attrs: UnidirectionalSequenceLstm, inputs: tuple[Operand, ...], output
         recurrent_shift=recurrent_shift,
         forget=quantize_multiplier(2.0**-15),
         update=quantize_multiplier(2.0**-30 / cell_scale),
-        hidden=require_reducing(quantize_multiplier(2.0**-30 / float(output.scale[0])), output),
+        hidden=require_reducing(quantize_multiplier(2.0**-30 / float(hidden.scale[0])), hidden),
     )
 
 
