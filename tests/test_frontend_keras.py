@@ -186,6 +186,18 @@ def test_hard_sigmoid_means_what_the_file_s_keras_means(tmp_path: Path) -> None:
         path = small_model(tmp_path, "Activation", {"name": "h", "activation": "hard_sigmoid"}, [3], [])
 
 
+def test_a_layer_as_activation(tmp_path: Path) -> None:
+    """Dense(…, activation=LeakyReLU(0.25)), as Keras 3 writes it and, with alpha, Keras 2."""
+    x, kernel = np.array([[-4, 3]], np.float32), np.eye(2, dtype=np.float32)
+    for key in ("negative_slope", "alpha"):
+        inner = {"class_name": "LeakyReLU", "config": {"name": "leaky", key: 0.25}, "registered_name": None}
+        config = {"name": "d", "units": 2, "use_bias": False, "activation": inner}
+        graph = load_keras(small_model(tmp_path, "Dense", config, [2], [kernel]))
+        assert evaluate(graph, x)[0].tolist() == [[-1, 3]]
+    config = {"name": "a", "activation": {"class_name": "ReLU", "config": {"max_value": 2.0, "negative_slope": 0.5}}}
+    assert evaluate(load_keras(small_model(tmp_path, "Activation", config, [2], [])), x)[0].tolist() == [[-2, 2]]
+
+
 @pytest.mark.parametrize(("version", "share"), [("2.9.0", 0.8), ("3.0.5", 0.75), (None, 0.8)])
 def test_hard_sigmoid_of_an_hdf5_file(tmp_path: Path, version: str | None, share: float) -> None:
     layers = [

@@ -113,6 +113,12 @@ def test_embeddings_that_mean_something_else(tmp_path: Path, layers: list[dict[s
     assert reason in str(complaint(archive(tmp_path, config, buffer.getvalue())))
 
 
+@pytest.mark.parametrize("inner", [{"class_name": "PReLU", "config": {}}, {"class_name": 5}, {}, ["relu"]])
+def test_other_objects_as_activation(tmp_path: Path, inner: Any) -> None:
+    config = {"name": "d", "units": 2, "activation": inner}
+    assert "activation=" in complaint(small_model(tmp_path, "Dense", config, [2], [])).message
+
+
 def test_a_middle_larger_than_the_image(tmp_path: Path) -> None:
     path = small_model(tmp_path, "CenterCrop", {"name": "c", "height": 4, "width": 2}, [3, 3, 1], [])
     assert "a middle of 4x2" in complaint(path).message

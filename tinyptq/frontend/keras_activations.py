@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tinyptq.frontend.keras_builder import Call, Value
-from tinyptq.frontend.keras_config import bad_config, number
+from tinyptq.frontend.keras_config import bad_config, entry, number
 from tinyptq.frontend.keras_functions import FUNCTIONS as ELEMENTS
 from tinyptq.frontend.keras_functions import KERAS_2, elu, function, rectified
 from tinyptq.ops.activation import NONE, RELU, RELU6, RELU_N1_TO_1, Clamp
@@ -42,11 +43,13 @@ FUNCTIONS: Mapping[str, tuple[str, Any]] = {
     "exponential": ("exp", Exp()),
     **ELEMENTS,
 }
-KNOWN = (*CLAMPS, *FUNCTIONS)
 
 
 def activation_name(config: Mapping[str, Any]) -> str:
+    """A layer may stand where a name is expected: "LeakyReLU()"."""
     value = config.get("activation")
+    if isinstance(value, dict) and isinstance(value.get("class_name"), str):
+        return f"{value['class_name']}()"
     return "linear" if value is None else str(value)
 
 
@@ -61,6 +64,9 @@ def activated(call: Call, op: str, attrs: Callable[[Clamp], Any], inputs: tuple[
     if name in CLAMPS:
         return call.emit(op, attrs(CLAMPS[name]), inputs)
     linear = call.emit(op, attrs(NONE), inputs, "linear")
+    if name in LAYERS:
+        inner = replace(call, config=entry(call.config["activation"], "config"), inputs=(call.whole(linear),))
+        return LAYERS[name](inner).name
     return call.emit(*named(call, name), (linear,))
 
 
@@ -68,6 +74,8 @@ def activation(call: Call) -> Value:
     name = activation_name(call.config)
     if name == "linear":
         return call.input
+    if name in LAYERS:
+        return LAYERS[name](replace(call, config=entry(call.config["activation"], "config")))
     op, attrs = ("relu", Relu(CLAMPS[name])) if name in CLAMPS else named(call, name)
     return Value(call.emit(op, attrs, (call.input.name,)), call.input.shape)
 
@@ -111,3 +119,7 @@ def exponential_linear(call: Call) -> Value:
     """TFLite's ELU has an alpha of one."""
     alpha = number(call.config, "alpha", 1.0)
     return element_wise(call, "elu", Elu()) if alpha == 1.0 else element_wise(call, *function(elu(alpha)))
+
+
+LAYERS = {"ReLU()": relu, "LeakyReLU()": leaky_relu, "ELU()": exponential_linear}
+KNOWN = (*CLAMPS, *FUNCTIONS, *LAYERS)
