@@ -139,5 +139,6 @@ def narrowed(item: FileOperator, narrow: Mapping[str, Tensor]) -> FileOperator:
 
 def warnings(before: Mapping[str, Tensor], after: Mapping[str, Tensor], outputs: tuple[str, ...]) -> tuple[str, ...]:
     """What a caller has to know about outputs whose type is another one than the file's."""
-    changed = [name for name in outputs if before[name].dtype == INT64 and after[name].dtype == INT32]
+    wide = [name for name in outputs if name in before and before[name].dtype == INT64]
+    changed = [name for name in wide if after[name].dtype == INT32]
     return tuple(f"output '{name}' is int32 here, int64 in the file" for name in changed)
