@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests import test_kernels_affine, test_kernels_dsp_depthwise, test_kernels_mve_conv, test_kernels_pool
+from tests import (
+    test_kernels_affine,
+    test_kernels_dsp_depthwise,
+    test_kernels_max_pool,
+    test_kernels_mve_conv,
+    test_kernels_pool,
+)
 from tests.arm_layers import Case, build, inputs_and_expected, joined, layer_program, side_by_side
 from tinyptq.board import load_board
 from tinyptq.kernels import candidates, choose
@@ -34,6 +40,8 @@ def small_layers() -> Mapping[str, Program]:
         layers[f"add{count}"] = test_kernels_affine.layer("add", (1, count), (0.02, 0.03, 0.029))
     for shape in ((1, 2, 2, 4), (1, 3, 3, 8), (1, 2, 1, 17)):
         layers[f"pool{shape}"] = test_kernels_pool.pool(shape)
+    for shape in ((1, 2, 2, 4), (1, 8, 8, 1), (1, 8, 8, 2), (1, 6, 6, 4), (1, 5, 4, 7), (1, 6, 6, 16), (1, 4, 4, 48)):
+        layers[f"max{shape}"] = test_kernels_max_pool.pool(shape)
     return layers
 
 
