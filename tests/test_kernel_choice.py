@@ -13,6 +13,7 @@ from tests import (
     test_kernels_max_pool,
     test_kernels_mve_conv,
     test_kernels_pool,
+    test_kernels_table,
 )
 from tests.arm_layers import Case, build, inputs_and_expected, joined, layer_program, side_by_side
 from tinyptq.board import load_board
@@ -42,6 +43,8 @@ def small_layers() -> Mapping[str, Program]:
         layers[f"pool{shape}"] = test_kernels_pool.pool(shape)
     for shape in ((1, 2, 2, 4), (1, 8, 8, 1), (1, 8, 8, 2), (1, 6, 6, 4), (1, 5, 4, 7), (1, 6, 6, 16), (1, 4, 4, 48)):
         layers[f"max{shape}"] = test_kernels_max_pool.pool(shape)
+    for count in (1, 4, 8, 13, 16, 23, 100):
+        layers[f"table{count}"] = test_kernels_table.function((1, count))
     return layers
 
 
