@@ -114,16 +114,22 @@ def supports(params: PoolInt, isa: str) -> bool:
     return len(k.runs) <= MAX_RUNS and len(k.heights) * len(k.widths) <= MAX_SHAPES
 
 
+def group_mve(k: MaxPool, height: int, width: int) -> int:
+    """Instructions of sixteen channels of an output pixel, counted."""
+    return 4 + 2 * height * width - 1 + height - 1 + k.clamps + height * (width - 1) * (not k.post)
+
+
+def group_dsp(k: MaxPool, height: int, width: int) -> int:
+    """Instructions of four channels of an output pixel, counted."""
+    return 3 * height * width - 2 + height - 1 + 2 * k.clamps + 3
+
+
 def pixel_mve(k: MaxPool, height: int, width: int) -> int:
-    """Instructions of an output pixel, counted."""
-    group = 4 + 2 * height * width - 1 + height - 1 + k.clamps + height * (width - 1) * (not k.post)
-    return 5 + (k.vectors_over > 0) + group * -(-k.channels // LANES["arm_mve"])
+    return 5 + (k.vectors_over > 0) + group_mve(k, height, width) * -(-k.channels // LANES["arm_mve"])
 
 
 def pixel_dsp(k: MaxPool, height: int, width: int) -> int:
-    """Instructions of an output pixel, counted."""
-    group = 3 * height * width - 2 + height - 1 + 2 * k.clamps + 1
-    return 5 + (group + 2) * k.groups + (group + 2 if k.rest else 0)
+    return 5 + group_dsp(k, height, width) * (k.groups + (k.rest > 0))
 
 
 def cost(params: PoolInt, isa: str) -> Cost:
@@ -134,7 +140,8 @@ def cost(params: PoolInt, isa: str) -> Cost:
     total = 14 if len(rows) > 1 else 0
     for _, height in rows:
         total += 8 + sum(around + 2 * k.clamps + run.count * pixel(k, height, run.width) for run in k.runs)
-    code = sum(4 * (pixel(k, h, w) % 400 + around) for h in k.heights for w in k.widths)
+    group, copies = (group_mve, 1) if isa == "arm_mve" else (group_dsp, 1 + (k.rest > 0))
+    code = sum(4 * (copies * group(k, h, w) + 16) for h in k.heights for w in k.widths)
     return Cost(total, code + 100 + 20 * len(k.runs) * len(k.heights))
 
 
