@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,8 @@ class Kernel:
     scratch   params -> bytes borrowed from the arena, read slack included.
     by_rows   params -> does the function take (first_row, end_row) and compute a block of output rows?
     cost      params -> Cost; the cheapest supported kernel of the board's ISA list wins.
+    leads     params -> per input: bytes by which the output must begin before it so that it may lie over it, for the
+              kernel reads nothing that it has written over by then; None: never. () means None for all.
     details   params -> what the template looks up as `k` besides the params `p` (a scheduled tile, loop counts).
     parts     params -> {name: function} that the template calls as parts[name]; the name is the function's, numbered.
     """
@@ -49,6 +51,7 @@ class Kernel:
     by_rows: Callable[[Any], bool]
     cost: Callable[[Any], Cost]
     details: Callable[[Any], Any] = lambda params: None
+    leads: Callable[[Any], Sequence[int | None]] = lambda params: ()
     parts: Callable[[Any], Mapping[str, Part]] = lambda params: {}
 
     @property

@@ -152,6 +152,8 @@ class Op:
     scratch       params -> bytes of scratch memory the portable kernel borrows, 0 when none.
     rows          params -> Rows when the kernel computes a block of output rows, None when it runs whole.
     index_range   params -> (smallest, largest) index its first operand may hold, None where that is no index.
+    leads         params -> per input, how far ahead of it the portable kernel's output must begin to lie over it
+                  (see kernels.base.Kernel); () where it never may.
     work          params -> Work.
     """
 
@@ -177,6 +179,7 @@ class Op:
     constants: Callable[[Any], Mapping[str, Array]] = lambda params: {}
     scratch: Callable[[Any], int] = lambda params: 0
     rows: Callable[[Any], Rows | None] = lambda params: None
+    leads: Callable[[Any], tuple[int | None, ...]] = lambda params: ()
     state: Callable[[Any], Mapping[str, State]] = lambda params: {}
     run_state: Callable[..., tuple[Array, Mapping[str, Array]]] | None = None
     round_constants: Callable[..., tuple[tuple[Array, QParams], ...]] | None = None
@@ -204,6 +207,11 @@ def own_operands(operator: TfliteOperator, op: Op) -> tuple[Tensor | None, ...]:
     if op.operand_order is None:
         return operator.inputs[: op.operands]
     return tuple(operator.inputs[place] for place in op.operand_order if place < len(operator.inputs))
+
+
+def in_place(params: Any) -> tuple[int, ...]:
+    """Leads of an operator of one input that reads each element just before it writes it, of the same size."""
+    return (0,)
 
 
 def elements(shape: Shape) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array
+from tinyptq.kernels.base import Kernel
 from tinyptq.ops import BY_NAME
 from tinyptq.plan.types import Plan, Slot, Step
 from tinyptq.program import Layer, Program
@@ -105,13 +106,25 @@ def last_value_errors(
 
 
 def self_overlap_errors(layer: Layer, plan: Plan, step: Step) -> list[str]:
-    """Kernels may not find their output or scratch on top of an input."""
+    """Kernels may not find their output or scratch on top of an input, unless they say how far ahead it must begin."""
     inputs = [plan.slots[n] for n in layer.inputs if n in plan.slots]
     written = [plan.slots[n] for n in layer.outputs if n in plan.slots]
     if step.layer in plan.scratch:
         written.append(plan.scratch[step.layer])
     pairs = [(a, b) for a in written for b in (*inputs, *written) if a is not b]
-    return [f"'{a.value}' overlaps '{b.value}'" for a, b in pairs if share_bytes(a, b)]
+    allowed = overlays(layer, plan, plan.kernels[step.layer])
+    return [f"'{a.value}' overlaps '{b.value}'" for a, b in pairs if share_bytes(a, b) and (a, b) not in allowed]
+
+
+def overlays(layer: Layer, plan: Plan, kernel: Kernel) -> set[tuple[Slot, Slot]]:
+    """(output, input) that lie far enough apart for the kernel to write over what it has read."""
+    output = plan.slots.get(layer.outputs[0])
+    found = set()
+    for name, lead in zip(layer.inputs, kernel.leads(layer.params), strict=False):
+        slot = plan.slots.get(name)
+        if output and slot and lead is not None and output.offset + lead <= slot.offset:
+            found.add((output, slot))
+    return found
 
 
 def share_bytes(a: Slot, b: Slot) -> bool:
