@@ -32,4 +32,5 @@ def portable_kernel(op: Op) -> Kernel:
         scratch=op.scratch,
         by_rows=lambda params: op.rows(params) is not None,
         cost=cost,
+        leads=op.leads,
     )

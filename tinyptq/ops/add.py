@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array, Shape
+from tinyptq.ops import broadcast
 from tinyptq.ops.activation import NONE, TFLITE_CODES, Clamp
 from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator
 from tinyptq.ops.broadcast import CONSTRAINTS, all_pairs, run_pairs
@@ -125,5 +126,6 @@ OP = Op(
     dtypes=INTEGERS,
     lower=lower,
     run_int=run_int,
+    leads=lambda params: broadcast.leads(*params.pair.input_shapes),
     work=work,
 )

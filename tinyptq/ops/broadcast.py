@@ -40,6 +40,14 @@ def loop_nest(first: Shape, second: Shape) -> tuple[Loop, ...]:
     return tuple(loops) or (Loop(1, (0, 0)),)
 
 
+def leads(first: Shape, second: Shape) -> tuple[int | None, ...]:
+    """Bytes by which the output must begin before each operand to lie over it: the one at hand is read just before it
+    is written over; an operand that is repeated is read again.
+    """
+    output = np.broadcast_shapes(first, second)
+    return tuple(0 if np.prod(shape) == np.prod(output) else None for shape in (first, second))
+
+
 def element_strides(shape: Shape, target: Shape) -> tuple[int, ...]:
     """Elements between neighbours along every axis of target; 0 along axes in which shape is repeated."""
     padded = (1,) * (len(target) - len(shape)) + shape

@@ -189,6 +189,12 @@ def rows(params: Conv2DInt) -> Rows:
     return win.rows(params.window, params.input_shape, params.output_shape)
 
 
+def leads(params: Conv2DInt) -> tuple[int, ...]:
+    """Padded lines are copied before a row is computed, others read in their place."""
+    widths = (width(params.element), width(params.element))
+    return (win.lead(params.window, params.input_shape, params.output_shape, widths, params.window.padded),)
+
+
 def work(params: Conv2DInt) -> Work:
     outputs = elements(params.output_shape)
     return Work(
@@ -218,5 +224,6 @@ OP = Op(
     constants=constants,
     scratch=scratch,
     rows=rows,
+    leads=leads,
     work=work,
 )

@@ -206,6 +206,12 @@ def rows(params: DepthwiseConv2DInt) -> Rows:
     return win.rows(params.window, params.input_shape, params.output_shape)
 
 
+def leads(params: DepthwiseConv2DInt) -> tuple[int, ...]:
+    """Padded lines are copied before a row is computed, others read in their place."""
+    widths = (width(params.element), width(params.element))
+    return (win.lead(params.window, params.input_shape, params.output_shape, widths, params.window.padded),)
+
+
 def work(params: DepthwiseConv2DInt) -> Work:
     outputs = elements(params.output_shape)
     return Work(
@@ -235,5 +241,6 @@ OP = Op(
     constants=constants,
     scratch=scratch,
     rows=rows,
+    leads=leads,
     work=work,
 )

@@ -13,7 +13,7 @@ import numpy as np
 from tinyptq.errors import TinyptqError
 from tinyptq.fixedpoint import round_half_away, round_half_away_array
 from tinyptq.graph import Array, QParams, Shape
-from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator, elements
+from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator, elements, in_place
 from tinyptq.ops.element import SCALED, every_value, limits, scaled_element, width
 from tinyptq.program import Work
 
@@ -194,5 +194,6 @@ def table_op(
         lower=lower,
         run_int=run_int,
         constants=constants,
+        leads=in_place,
         work=work,
     )

@@ -65,5 +65,6 @@ OP = Op(
     lower=pool.lower,
     run_int=run_int,
     rows=pool.rows,
+    leads=pool.leads,
     work=pool.work,
 )

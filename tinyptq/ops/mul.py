@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyptq.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier, wrap32
 from tinyptq.graph import Array, Shape
+from tinyptq.ops import broadcast
 from tinyptq.ops.activation import NONE, TFLITE_CODES, Clamp, integer_bounds, tflite_code
 from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator
 from tinyptq.ops.broadcast import CONSTRAINTS, Loop, all_pairs, loop_nest, run_pairs
@@ -137,5 +138,6 @@ OP = Op(
     dtypes=INTEGERS,
     lower=lower,
     run_int=run_int,
+    leads=lambda params: broadcast.leads(*params.input_shapes),
     work=work,
 )

@@ -12,7 +12,7 @@ from tinyptq.graph import Array, Graph, Node, Shape
 from tinyptq.ops import window as win
 from tinyptq.ops.activation import Clamp, integer_bounds, read_clamp, tflite_code
 from tinyptq.ops.base import Operand, Rows, TfliteCode, TfliteOperator
-from tinyptq.ops.element import limits, one_element, touched
+from tinyptq.ops.element import limits, one_element, touched, width
 from tinyptq.ops.window import Window
 from tinyptq.program import Work
 
@@ -83,6 +83,12 @@ def lower(attrs: Any, inputs: tuple[Operand, ...], outputs: tuple[Operand, ...])
         activation_max=high,
         activation_code=tflite_code(attrs.activation),
     )
+
+
+def leads(params: PoolInt) -> tuple[int, ...]:
+    """Rows are read in their place."""
+    widths = (width(params.element), width(params.element))
+    return (win.lead(params.window, params.input_shape, params.output_shape, widths, False),)
 
 
 def rows(params: PoolInt) -> Rows:

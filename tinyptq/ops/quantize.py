@@ -138,6 +138,11 @@ def constants(params: QuantizeInt) -> Mapping[str, Array]:
     return {"table": params.table} if params.by_table else {}
 
 
+def leads(params: QuantizeInt) -> tuple[int | None, ...]:
+    """Elements are read one by one, just before they are written: none is overtaken while both have one size."""
+    return (0 if params.input_type == params.output_type else None,)
+
+
 def work(params: QuantizeInt) -> Work:
     width = np.dtype(params.input_type).itemsize + np.dtype(params.output_type).itemsize
     return Work(0, 256 if params.by_table else 0, width * params.size)
@@ -160,5 +165,6 @@ OP = Op(
     constraints=(known_conversion,),
     dtypes=("int8", "uint8", "int16", "int32"),
     constants=constants,
+    leads=leads,
     work=work,
 )

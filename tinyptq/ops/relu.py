@@ -11,7 +11,7 @@ import numpy as np
 from tinyptq.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
 from tinyptq.graph import Array, Shape
 from tinyptq.ops.activation import RELU, RELU6, RELU_N1_TO_1, Clamp, integer_bounds
-from tinyptq.ops.base import SAME, Op, Operand, TfliteCode, TfliteOperator, elements
+from tinyptq.ops.base import SAME, Op, Operand, TfliteCode, TfliteOperator, elements, in_place
 from tinyptq.ops.element import SCALED, limits, one_element, require_reach, require_scales, touched
 from tinyptq.ops.lookup import look_up, tabulate
 from tinyptq.program import Work
@@ -154,5 +154,6 @@ OP = Op(
     lower=lower,
     run_int=run_int,
     constants=constants,
+    leads=in_place,
     work=work,
 )

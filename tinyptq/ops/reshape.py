@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyptq.graph import Array, Graph, Node, Shape
-from tinyptq.ops.base import SAME, Op, Operand, TfliteCode, TfliteOperator, elements
+from tinyptq.ops.base import SAME, Op, Operand, TfliteCode, TfliteOperator, elements, in_place
 from tinyptq.ops.element import INTEGERS, one_element, touched, width
 from tinyptq.program import Work
 
@@ -83,5 +83,6 @@ OP = Op(
     dtypes=INTEGERS,
     lower=lower,
     run_int=run_int,
+    leads=in_place,
     work=work,
 )

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from tinyptq.graph import Array, Shape
+from tinyptq.ops import broadcast
 from tinyptq.ops.activation import NONE
 from tinyptq.ops.base import FREE, Op, Operand, TfliteCode, TfliteOperator
 from tinyptq.ops.broadcast import CONSTRAINTS, all_pairs, run_pairs
@@ -104,5 +105,6 @@ OP = Op(
     dtypes=INTEGERS,
     lower=lower,
     run_int=run_int,
+    leads=lambda params: broadcast.leads(*params.pair.input_shapes),
     work=work,
 )

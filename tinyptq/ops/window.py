@@ -215,6 +215,20 @@ def rows(window: Window, input_shape: Shape, output_shape: Shape) -> Rows:
     return Rows(output_shape[1], lambda first, end: window.input_rows(first, end, input_shape[1]))
 
 
+def lead(window: Window, input_shape: Shape, output_shape: Shape, widths: tuple[int, int], copied: bool) -> int:
+    """Bytes by which the output of a kernel that computes one row after another must begin before its input.
+
+    widths: bytes of an element of input and output. copied: the kernel has copied all rows that an output row reads
+    before it stores the first byte of that row.
+    """
+    input_row, output_row = (
+        shape[2] * shape[3] * width for shape, width in zip((input_shape, output_shape), widths, strict=True)
+    )
+    table = rows(window, input_shape, output_shape)
+    free = (table.input_rows(row, row + 1)[copied] for row in range(table.count))
+    return max((row + 1) * output_row - first * input_row for row, first in enumerate(free))
+
+
 def is_same_or_valid(window: Window, input_shape: Shape) -> bool:
     """Can TFLite name this padding?"""
     size = (input_shape[1], input_shape[2])
