@@ -95,6 +95,13 @@ def cost_dsp(params: Params) -> Cost:
     return Cost(loop.passes * body + 15 * calls + (calls - 1) * (body + 4), 4 * body + 60)
 
 
+def leads(params: Params) -> tuple[int, int]:
+    """Each pass reads its elements before it writes them; the last one reads some that the one before has done."""
+    loop = details(params)
+    again = loop.passes * loop.clamped.lanes - loop.rest if loop.rest else 0
+    return (again, again)
+
+
 def kernel(op: str, isa: str) -> Kernel:
     helium = isa == "arm_mve"
     return Kernel(
@@ -106,6 +113,7 @@ def kernel(op: str, isa: str) -> Kernel:
         scratch=lambda params: 0,
         by_rows=lambda params: False,
         cost=cost_mve if helium else cost_dsp,
+        leads=leads,
         details=details,
         parts=lambda params: {"affine_passes": Part(f"add/{isa}_passes.c.j2", details(params).clamped)},
     )

@@ -23,6 +23,7 @@ import numpy as np
 
 from tinyptq.graph import Array
 from tinyptq.kernels.base import Cost, Kernel, Part
+from tinyptq.kernels.leads import tile_leads
 from tinyptq.kernels.proofs import (
     Pointwise,
     accumulator_bound,
@@ -321,6 +322,7 @@ def kernel(op: str) -> Kernel:
         scratch=lambda params: details(params).scratch,
         by_rows=lambda params: pointwise(params).by_rows,
         cost=cost,
+        leads=lambda params: tile_leads(pointwise(params), PIXELS, copied=True),
         details=details,
         parts=parts,
     )

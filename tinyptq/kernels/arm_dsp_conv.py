@@ -16,7 +16,7 @@ from tinyptq.kernels.arm_lines import DSP_BYTE, lines_cost, lines_part
 from tinyptq.kernels.base import Cost, Kernel, Part
 from tinyptq.kernels.proofs import is_pointwise, pointwise
 from tinyptq.ops import window as win
-from tinyptq.ops.conv_2d import Conv2DInt
+from tinyptq.ops.conv_2d import OP, Conv2DInt
 
 ALIGNMENT = 16  # of the parts of scratch memory
 MAX_QUADS = 12  # groups of four bytes widened by straight-line code
@@ -185,6 +185,7 @@ KERNELS = (
         scratch=lambda params: details(params).scratch,
         by_rows=lambda params: True,
         cost=cost,
+        leads=OP.leads,
         details=details,
         parts=parts,
     ),

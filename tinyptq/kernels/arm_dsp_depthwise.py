@@ -172,6 +172,7 @@ KERNELS = (
         scratch=OP.scratch,
         by_rows=lambda params: True,
         cost=cost,
+        leads=OP.leads,
         details=details,
         parts=lines_part,
     ),

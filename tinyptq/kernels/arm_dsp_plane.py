@@ -16,6 +16,7 @@ from tinyptq.graph import Array
 from tinyptq.kernels.arm_dsp import as_words, quantization, requantizes
 from tinyptq.kernels.arm_dsp_depthwise import live
 from tinyptq.kernels.base import Cost, Kernel, Part
+from tinyptq.kernels.leads import lead_of
 from tinyptq.kernels.proofs import group_starts, rounds_half_up
 from tinyptq.ops.depthwise_conv_2d import DepthwiseConv2DInt
 
@@ -193,6 +194,17 @@ def cost(params: DepthwiseConv2DInt) -> Cost:
     return Cost(total, 4 * (plane.instructions + 100) + 300)
 
 
+def leads(params: DepthwiseConv2DInt) -> tuple[int]:
+    """One band of rows after another; within it all of some channels before the next ones."""
+    k, window, (_, rows, columns, channels) = details(params), params.window, params.output_shape
+    steps = []
+    for start in range(0, rows, k.band):
+        first = start - (rows - start) % 2 if start + k.band > rows else start
+        top, _ = window.input_rows(first, first + 1, params.input_shape[1])
+        steps.append((min(start + k.band, rows) * columns * channels, top * params.input_shape[2] * channels))
+    return (lead_of(steps),)
+
+
 KERNELS = (
     Kernel(
         op="depthwise_conv_2d",
@@ -203,6 +215,7 @@ KERNELS = (
         scratch=lambda params: details(params).scratch,
         by_rows=lambda params: False,
         cost=cost,
+        leads=leads,
         details=details,
         parts=parts,
     ),

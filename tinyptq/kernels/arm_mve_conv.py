@@ -18,7 +18,7 @@ from tinyptq.kernels.arm_lines import MVE_BYTE, lines_cost, lines_part
 from tinyptq.kernels.arm_mve import BYTE_REACH, LANES, PIXELS, Product
 from tinyptq.kernels.base import Cost, Kernel
 from tinyptq.kernels.proofs import Pointwise, conv_matrix, group_starts, is_pointwise
-from tinyptq.ops.conv_2d import Conv2DInt
+from tinyptq.ops.conv_2d import OP, Conv2DInt
 from tinyptq.ops.window import ring_bytes
 
 COLUMN_BYTES = 4096  # of scratch memory for windows side by side; two windows at least
@@ -196,6 +196,7 @@ KERNELS = (
         scratch=lambda params: details(params).scratch,
         by_rows=lambda params: True,
         cost=cost,
+        leads=OP.leads,
         details=details,
         parts=lambda params: {**lines_part(params), **arm_mve.product_part(details(params).product)},
     ),

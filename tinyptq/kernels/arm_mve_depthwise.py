@@ -27,7 +27,7 @@ from tinyptq.kernels.proofs import (
     right_shifts,
     rounds_half_up,
 )
-from tinyptq.ops.depthwise_conv_2d import DepthwiseConv2DInt
+from tinyptq.ops.depthwise_conv_2d import OP, DepthwiseConv2DInt
 from tinyptq.ops.window import ring_bytes
 
 LANE_ORDER = (0, 4, 8, 12, 2, 6, 10, 14, 1, 5, 9, 13, 3, 7, 11, 15)  # channels as they lie in q0, q1, q2, q3
@@ -178,6 +178,11 @@ def cost(params: DepthwiseConv2DInt) -> Cost:
     )
 
 
+def leads(params: DepthwiseConv2DInt) -> tuple[int | None, ...]:
+    """One row after another; all pixels of some channels before the next ones where the image is one pixel wide."""
+    return () if walk(params).flat else OP.leads(params)
+
+
 KERNELS = (
     Kernel(
         op="depthwise_conv_2d",
@@ -188,6 +193,7 @@ KERNELS = (
         scratch=scratch,
         by_rows=lambda params: True,
         cost=cost,
+        leads=leads,
         details=details,
         parts=lines_part,
     ),

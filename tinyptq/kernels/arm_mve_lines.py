@@ -19,7 +19,7 @@ from tinyptq.kernels.arm_mve import ACCUMULATORS, BYTE_REACH, CHANNELS, LANES, P
 from tinyptq.kernels.base import Cost, Kernel, Part
 from tinyptq.kernels.proofs import conv_matrix, group_starts, is_pointwise, right_shifts, rounds_half_up
 from tinyptq.kernels.schedule import Multiply, interleave
-from tinyptq.ops.conv_2d import Conv2DInt
+from tinyptq.ops.conv_2d import OP, Conv2DInt
 from tinyptq.ops.window import ring_bytes
 
 LINES = ("r1", "r3", "r7")
@@ -195,6 +195,7 @@ KERNELS = (
         scratch=lambda params: ring_bytes(params.window, params.input_shape),
         by_rows=lambda params: True,
         cost=cost,
+        leads=OP.leads,
         details=details,
         parts=lambda params: {
             **lines_part(params),

@@ -18,9 +18,10 @@ import numpy as np
 from tinyptq.graph import Array
 from tinyptq.kernels.arm_dsp import requantizes
 from tinyptq.kernels.base import Cost, Kernel
+from tinyptq.kernels.leads import tile_leads
 from tinyptq.kernels.proofs import Pointwise, group_starts, is_pointwise, pointwise, right_shifts, rounds_half_up
 from tinyptq.ops import window as win
-from tinyptq.ops.conv_2d import Conv2DInt
+from tinyptq.ops.conv_2d import OP, Conv2DInt
 from tinyptq.ops.fully_connected import FullyConnectedInt
 
 Params = Conv2DInt | FullyConnectedInt
@@ -262,6 +263,7 @@ def matrix_kernel(op: str, core: Core) -> Kernel:
         scratch=lambda params: 0,
         by_rows=lambda params: pointwise(params).by_rows,
         cost=partial(matrix_cost, core),
+        leads=lambda params: tile_leads(pointwise(params), details(params).pixels, copied=False),
         details=details,
     )
 
@@ -277,6 +279,7 @@ def window_kernel(core: Core) -> Kernel:
         scratch=lambda params: win.ring_bytes(params.window, params.input_shape),
         by_rows=lambda params: True,
         cost=partial(window_cost, core),
+        leads=OP.leads,
         details=details,
     )
 

@@ -46,6 +46,7 @@ def kernel(op: str, isa: str) -> Kernel:
         pack=lambda params: {},
         scratch=lambda params: 0,
         by_rows=lambda params: False,
+        leads=lambda params: (0, 0),
         cost=lambda params: Cost(INSTRUCTIONS[isa] * elements(params.pair.output_shape) + 6, CODE_BYTES),
         details=details,
     )

@@ -16,7 +16,7 @@ from tinyptq.kernels.arm_dsp import requantizes
 from tinyptq.kernels.base import Cost, Kernel
 from tinyptq.kernels.proofs import rounds_half_up
 from tinyptq.kernels.scalar import CORES, Core, quantization
-from tinyptq.kernels.thumb1_depthwise import is_turned, live, uses, view
+from tinyptq.kernels.thumb1_depthwise import is_turned, leads, live, uses, view
 from tinyptq.ops import window as win
 from tinyptq.ops.depthwise_conv_2d import DepthwiseConv2DInt
 
@@ -112,6 +112,7 @@ def kernel(core: Core) -> Kernel:
         scratch=lambda params: win.ring_bytes(params.window, params.input_shape),
         by_rows=lambda params: True,
         cost=partial(cost, core),
+        leads=leads,
         details=partial(details, core),
     )
 

@@ -12,7 +12,7 @@ from tinyptq.kernels.base import Cost, Kernel
 from tinyptq.kernels.proofs import is_pointwise, pointwise
 from tinyptq.kernels.thumb1 import CODE_BYTES, PIXELS, Tile, pack_tile, tile_covers, tile_of, tile_part
 from tinyptq.ops import window as win
-from tinyptq.ops.conv_2d import Conv2DInt
+from tinyptq.ops.conv_2d import OP, Conv2DInt
 
 WORD = 4
 
@@ -89,6 +89,7 @@ KERNELS = (
         scratch=lambda params: details(params).scratch,
         by_rows=lambda params: True,
         cost=cost,
+        leads=OP.leads,
         details=details,
         parts=lambda params: tile_part(details(params).code),
     ),

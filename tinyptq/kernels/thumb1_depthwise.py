@@ -16,7 +16,7 @@ from tinyptq.kernels.base import Cost, Kernel, Part
 from tinyptq.kernels.proofs import Pointwise, depthwise_matrix, rounds_half_up, without_dead_channels
 from tinyptq.kernels.thumb1 import requantization, requantizes
 from tinyptq.ops import window as win
-from tinyptq.ops.depthwise_conv_2d import DepthwiseConv2DInt
+from tinyptq.ops.depthwise_conv_2d import OP, DepthwiseConv2DInt
 from tinyptq.ops.window import Window
 
 ACCUMULATORS = ("r8", "r9")
@@ -216,6 +216,11 @@ def cost(params: DepthwiseConv2DInt) -> Cost:
     return Cost(instructions=rows * row + params.input_shape[1] * line + 40, code_bytes=CODE_BYTES)
 
 
+def leads(params: DepthwiseConv2DInt) -> tuple[int | None, ...]:
+    """One row after another; all pixels of a channel before the next one where a column is walked like a row."""
+    return () if is_turned(params) else OP.leads(params)
+
+
 KERNELS = (
     Kernel(
         op="depthwise_conv_2d",
@@ -226,6 +231,7 @@ KERNELS = (
         scratch=lambda params: details(params).scratch,
         by_rows=lambda params: True,
         cost=cost,
+        leads=leads,
         details=details,
         parts=lambda params: {"thumb1_columns": Part("depthwise_conv_2d/thumb1_columns.c.j2", details(params).code)},
     ),

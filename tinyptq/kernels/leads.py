@@ -1,0 +1,29 @@
+"""How far ahead of its input a kernel's output must begin so that nothing is read that has been written over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tinyptq.kernels.proofs import Pointwise, group_starts
+
+
+def lead_of(steps: Iterable[tuple[int, int]]) -> int:
+    """steps: (output bytes written by its end, first byte of the input that is read after the step's first store)."""
+    written, read = zip(*steps, strict=True)
+    still_read = [min(read[step:]) for step in range(len(read))]
+    return int(max(end - first for end, first in zip(written, still_read, strict=True)))
+
+
+def tile_leads(layer: Pointwise, pixels: int, copied: bool) -> tuple[int]:
+    """Of a kernel that computes all channels of so many pixels before the next ones, the last tile moved back.
+
+    copied: it reads a tile's pixels before the tile's first store, else until its last one.
+    """
+    tile = min(pixels, layer.pixels)
+    starts = group_starts(layer.pixels, tile)
+    read = [*starts[1:], layer.pixels] if copied else starts
+    return (
+        lead_of(
+            ((start + tile) * layer.outputs, first * layer.inputs) for start, first in zip(starts, read, strict=True)
+        ),
+    )
