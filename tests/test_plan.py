@@ -20,7 +20,7 @@ requests = st.lists(
 
 
 @given(requests)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_no_two_live_requests_share_a_byte(wanted: list[Request]) -> None:
     slots = list(place(wanted).values())
     assert len(slots) == len(wanted)
@@ -33,7 +33,7 @@ def test_no_two_live_requests_share_a_byte(wanted: list[Request]) -> None:
 
 
 @given(requests)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_peak_is_between_the_bound_and_the_sum(wanted: list[Request]) -> None:
     peak = max(s.offset + s.size for s in place(wanted).values())
     assert lower_bound(wanted, {}) <= peak <= sum(r.size + ALIGNMENT for r in wanted)

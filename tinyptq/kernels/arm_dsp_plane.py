@@ -7,8 +7,9 @@ registers for a whole plane. Rows are computed in bands whose planes fit into sc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -24,6 +25,7 @@ CHANNELS = 4  # planes
 PLANE_BYTES = 1364  # of one: the last of them is an immediate offset of STR away from the first
 REACH = 4095  # largest immediate offset of LDR and STR, and number ADD takes
 PAIR_REACH = 1020  # largest immediate offset of LDRD
+BandOf = Callable[[DepthwiseConv2DInt], int]
 CONSTANTS = 10  # int32 words of a channel in the packed stream
 
 
@@ -120,11 +122,26 @@ def pitch_pixels(params: DepthwiseConv2DInt) -> int:
     return -(-max(wanted, params.input_shape[2] + window.pad_left + window.pad_right) // 2) * 2
 
 
-def details(params: DepthwiseConv2DInt) -> Banded:
-    window, (_, rows, columns, channels) = params.window, params.output_shape
-    stride, pitch = window.stride[0], 2 * pitch_pixels(params)
-    most = (PLANE_BYTES // pitch - 3) // stride + 1  # output rows
-    band = max(min(most, rows) // 2 * 2, 0)
+def largest_band(params: DepthwiseConv2DInt) -> int:
+    """Output rows, even, whose planes fit into scratch memory."""
+    most = (PLANE_BYTES // (2 * pitch_pixels(params)) - 3) // params.window.stride[0] + 1
+    return max(min(most, params.output_shape[1]) // 2 * 2, 0)
+
+
+def narrow_band(share: float, params: DepthwiseConv2DInt) -> int:
+    """The fewest output rows that this share of instructions more allows."""
+    largest = largest_band(params)
+    limit = (1 + share) * cost(params).instructions
+    return next((b for b in range(2, largest, 2) if cost(params, always(b)).instructions <= limit), largest)
+
+
+def always(band: int) -> BandOf:
+    return lambda params: band
+
+
+def details(params: DepthwiseConv2DInt, band_of: BandOf = largest_band) -> Banded:
+    window, (_, _, columns, channels) = params.window, params.output_shape
+    stride, pitch, band = window.stride[0], 2 * pitch_pixels(params), band_of(params)
     layer = live(params)
     width = params.input_shape[2]
     return Banded(
@@ -172,17 +189,17 @@ def pack(params: DepthwiseConv2DInt) -> Mapping[str, Array]:
     return {"stream": as_words(np.concatenate([words, bias, quantization(layer)[channels]], axis=1).reshape(-1))}
 
 
-def parts(params: DepthwiseConv2DInt) -> Mapping[str, Part]:
-    banded = details(params)
+def parts(params: DepthwiseConv2DInt, band_of: BandOf = largest_band) -> Mapping[str, Part]:
+    banded = details(params, band_of)
     return {
         "dsp_plane": Part("depthwise_conv_2d/arm_dsp_plane_product.c.j2", banded.plane),
         "dsp_split": Part("depthwise_conv_2d/arm_dsp_plane_split.c.j2", banded.split),
     }
 
 
-def cost(params: DepthwiseConv2DInt) -> Cost:
+def cost(params: DepthwiseConv2DInt, band_of: BandOf = largest_band) -> Cost:
     """Instructions of both loops, counted, and of the C around them (measured)."""
-    k, rows = details(params), params.output_shape[1]
+    k, rows = details(params, band_of), params.output_shape[1]
     plane, groups = k.plane, k.full + (k.rest > 0)
     total = 40
     for band in [k.band] * (rows // k.band) + [rows % k.band] * (rows % k.band > 0):
@@ -194,29 +211,31 @@ def cost(params: DepthwiseConv2DInt) -> Cost:
     return Cost(total, 4 * (plane.instructions + 100) + 300)
 
 
-def leads(params: DepthwiseConv2DInt) -> tuple[int]:
+def leads(params: DepthwiseConv2DInt, band_of: BandOf = largest_band) -> tuple[int]:
     """One band of rows after another; within it all of some channels before the next ones."""
-    k, window, (_, rows, columns, channels) = details(params), params.window, params.output_shape
+    (_, rows, columns, channels), band = params.output_shape, band_of(params)
     steps = []
-    for start in range(0, rows, k.band):
-        first = start - (rows - start) % 2 if start + k.band > rows else start
-        top, _ = window.input_rows(first, first + 1, params.input_shape[1])
-        steps.append((min(start + k.band, rows) * columns * channels, top * params.input_shape[2] * channels))
+    for start in range(0, rows, band):
+        first = start - (rows - start) % 2 if start + band > rows else start
+        top, _ = params.window.input_rows(first, first + 1, params.input_shape[1])
+        steps.append((min(start + band, rows) * columns * channels, top * params.input_shape[2] * channels))
     return (lead_of(steps),)
 
 
-KERNELS = (
-    Kernel(
+def kernel(band_of: BandOf) -> Kernel:
+    return Kernel(
         op="depthwise_conv_2d",
         isa="arm_dsp",
         template="depthwise_conv_2d/arm_dsp_plane.c.j2",
         supports=supports,
         pack=pack,
-        scratch=lambda params: details(params).scratch,
+        scratch=lambda params: details(params, band_of).scratch,
         by_rows=lambda params: False,
-        cost=cost,
-        leads=leads,
-        details=details,
-        parts=parts,
-    ),
-)
+        cost=partial(cost, band_of=band_of),
+        leads=partial(leads, band_of=band_of),
+        details=partial(details, band_of=band_of),
+        parts=partial(parts, band_of=band_of),
+    )
+
+
+KERNELS = (replace(kernel(largest_band), closer=lambda share: kernel(partial(narrow_band, share))),)

@@ -9,13 +9,15 @@ q5-q7 for all pixels. Where a call has a single pixel, scratch memory holds it t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 
 from tinyptq.graph import Array
 from tinyptq.kernels.base import Cost, Kernel, Part
+from tinyptq.kernels.leads import blocks, lead_of
 from tinyptq.kernels.proofs import (
     Pointwise,
     accumulator_bound,
@@ -119,6 +121,7 @@ class PointwiseTile:
     """What templates/kernels/conv_2d/arm_mve_1x1.c.j2 looks up besides the params.
 
     row_pixels: a call computes a multiple of these.  by_rows: a call is told its rows.
+    block: pixels of which all channels are computed before the next ones, an even number; None: all.
     """
 
     inputs: int
@@ -126,6 +129,7 @@ class PointwiseTile:
     row_pixels: int
     by_rows: bool
     product: Product
+    block: int | None = None
 
     @property
     def few_pixels(self) -> bool:
@@ -199,6 +203,18 @@ def tile_of(layer: Pointwise, clamps: tuple[int, int]) -> PointwiseTile:
 
 def details(params: Params) -> PointwiseTile:
     return tile_of(pointwise(params), (params.activation_min, params.activation_max))
+
+
+def blocked_details(share: float, params: Params) -> PointwiseTile:
+    """Blocks as small as that share of instructions more allows."""
+    tile, pixels = details(params), pointwise(params).pixels
+    most = int(share * cost(params).instructions / block_cost(tile.product))
+    return replace(tile, block=-(-pixels // (PIXELS * (1 + most))) * PIXELS)
+
+
+def block_cost(product: Product) -> int:
+    """Instructions that one more block costs: a pass over the groups of channels (measured)."""
+    return 2 * product.predicted(1) - product.predicted(2) + 12
 
 
 def product_of(layer: Pointwise, clamps: tuple[int, int]) -> Product:
@@ -284,13 +300,26 @@ def cost(params: Params) -> Cost:
     )
 
 
+def blocked_cost(share: float, params: Params) -> Cost:
+    tile, whole = blocked_details(share, params), cost(params)
+    more = len(blocks(pointwise(params).pixels, tile.block or 0)) - 1
+    return Cost(whole.instructions + more * block_cost(tile.product), whole.code_bytes + 40)
+
+
+def blocked_leads(share: float, params: Params) -> tuple[int]:
+    """A block's pixels are read until its last channels are written."""
+    tile = blocked_details(share, params)
+    found = blocks(pointwise(params).pixels, tile.block or 0)
+    return (lead_of((end * tile.outputs, start * tile.inputs) for start, end in found),)
+
+
 def product_part(product: Product) -> Mapping[str, Part]:
     return {"mve_product": Part("conv_2d/arm_mve_tile.c.j2", product)}
 
 
 def kernel(op: str) -> Kernel:
     """The same kernel serves two operators."""
-    return Kernel(
+    plain = Kernel(
         op=op,
         isa="arm_mve",
         template="conv_2d/arm_mve_1x1.c.j2",
@@ -302,6 +331,16 @@ def kernel(op: str) -> Kernel:
         details=details,
         parts=lambda params: product_part(details(params).product),
     )
+
+    def closer(share: float) -> Kernel:
+        return replace(
+            plain,
+            details=partial(blocked_details, share),
+            cost=partial(blocked_cost, share),
+            leads=partial(blocked_leads, share),
+        )
+
+    return replace(plain, closer=closer)
 
 
 KERNELS = (kernel("conv_2d"), kernel("fully_connected"))

@@ -40,6 +40,7 @@ class Kernel:
               kernel reads nothing that it has written over by then; None: never. () means None for all.
     details   params -> what the template looks up as `k` besides the params `p` (a scheduled tile, loop counts).
     parts     params -> {name: function} that the template calls as parts[name]; the name is the function's, numbered.
+    closer    share -> the same kernel and constants with smaller leads, for at most that share of instructions more.
     """
 
     op: str
@@ -53,6 +54,7 @@ class Kernel:
     details: Callable[[Any], Any] = lambda params: None
     leads: Callable[[Any], Sequence[int | None]] = lambda params: ()
     parts: Callable[[Any], Mapping[str, Part]] = lambda params: {}
+    closer: Callable[[float], Kernel] | None = None
 
     @property
     def name(self) -> str:

@@ -14,6 +14,12 @@ def lead_of(steps: Iterable[tuple[int, int]]) -> int:
     return int(max(end - first for end, first in zip(written, still_read, strict=True)))
 
 
+def blocks(pixels: int, size: int) -> list[tuple[int, int]]:
+    """[start, end) of blocks of so many pixels, an even number; a single one left over joins the last."""
+    starts = list(range(0, max(pixels - 1, 1), size))
+    return list(zip(starts, [*starts[1:], pixels], strict=True))
+
+
 def tile_leads(layer: Pointwise, pixels: int, copied: bool) -> tuple[int]:
     """Of a kernel that computes all channels of so many pixels before the next ones, the last tile moved back.
 

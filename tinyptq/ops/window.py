@@ -224,9 +224,10 @@ def lead(window: Window, input_shape: Shape, output_shape: Shape, widths: tuple[
     input_row, output_row = (
         shape[2] * shape[3] * width for shape, width in zip((input_shape, output_shape), widths, strict=True)
     )
-    table = rows(window, input_shape, output_shape)
-    free = (table.input_rows(row, row + 1)[copied] for row in range(table.count))
-    return max((row + 1) * output_row - first * input_row for row, first in enumerate(free))
+    height, count = input_shape[1], output_shape[1]
+    kept = ((row + 1, window.input_rows(row, row + 1, height)[copied]) for row in range(count))
+    ends = [end * output_row - first * input_row for end, first in kept if first < height]
+    return max(ends, default=-height * input_row)
 
 
 def is_same_or_valid(window: Window, input_shape: Shape) -> bool:

@@ -12,6 +12,9 @@ from tinyptq.plan.placement import Leads, Request, align, place
 from tinyptq.plan.types import Plan, Step
 from tinyptq.program import Program
 
+MAX_MORE = 0.03  # of a model's instructions may be spent on a smaller arena
+SHARES = (0.01, 0.02, 0.04, 0.08, 0.16)  # of a layer's
+
 
 def plan(program: Program, board: Board) -> Plan:
     """The plan of the kernels that are predicted to be the fastest on this board."""
@@ -19,6 +22,32 @@ def plan(program: Program, board: Board) -> Plan:
 
 
 def plan_kernels(program: Program, kernels: tuple[Kernel, ...]) -> Plan:
+    """The plan of these kernels, or of closer ones in the place of some where that lowers the arena."""
+    plain = best = arrange(program, kernels)
+    limit = (1 + MAX_MORE) * instructions(program, kernels)
+    for share in SHARES if any(kernel.closer for kernel in kernels) else ():
+        closer = tuple(kernel.closer(share) if kernel.closer else kernel for kernel in kernels)
+        if instructions(program, closer) > limit:
+            break
+        best = min(best, arrange(program, closer), key=lambda found: found.arena_size)
+    return best if best is plain else with_fewest(program, kernels, best)
+
+
+def with_fewest(program: Program, kernels: tuple[Kernel, ...], close: Plan) -> Plan:
+    """A plan no larger than `close` whose layers keep their kernel where tensors and scratch have room side by side."""
+    alive = alive_bytes(program)
+    scratch = [kernel.scratch(layer.params) for kernel, layer in zip(kernels, program.layers, strict=True)]
+    roomy = (size + more <= close.arena_size for size, more in zip(alive, scratch, strict=True))
+    found = arrange(program, tuple(k if room else c for k, c, room in zip(kernels, close.kernels, roomy, strict=True)))
+    return min(found, close, key=lambda plan: plan.arena_size)
+
+
+def instructions(program: Program, kernels: Sequence[Kernel]) -> int:
+    """Predicted, of one inference."""
+    return sum(kernel.cost(layer.params).instructions for kernel, layer in zip(kernels, program.layers, strict=True))
+
+
+def arrange(program: Program, kernels: tuple[Kernel, ...]) -> Plan:
     """Every layer over all its rows, in program order; activations and scratch in one static arena."""
     schedule = tuple(whole_layer(program, index) for index in range(len(program.layers)))
     requests = (*activation_requests(program), *scratch_requests(program, kernels))

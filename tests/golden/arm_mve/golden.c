@@ -553,7 +553,7 @@ static void layer1_conv_2d(const int8_t *input, int8_t *output, int32_t first_ro
 /* layer 2: add 'sum', arm_mve kernel
  *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [2344, 2584)
  *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [0, 240)
- *   output  int8 1x6x5x8 scale 0.09375 zero point -128  arena [240, 480)
+ *   output  int8 1x6x5x8 scale 0.09375 zero point -128  arena [0, 240)
  */
 static void layer2_add(const int8_t *input0, const int8_t *input1, int8_t *output)
 {
@@ -561,8 +561,8 @@ static void layer2_add(const int8_t *input0, const int8_t *input1, int8_t *outpu
 }
 
 /* layer 3: mean 'features', portable kernel
- *   input   int8 1x6x5x8 scale 0.09375 zero point -128  arena [240, 480)
- *   output  int8 1x8 scale 0.0625 zero point -128  arena [0, 8)
+ *   input   int8 1x6x5x8 scale 0.09375 zero point -128  arena [0, 240)
+ *   output  int8 1x8 scale 0.0625 zero point -128  arena [240, 248)
  */
 static void layer3_mean(const int8_t *input, int8_t *output)
 {
@@ -570,8 +570,8 @@ static void layer3_mean(const int8_t *input, int8_t *output)
 }
 
 /* layer 4: fully_connected 'logits', arm_mve kernel
- *   input   int8 1x8 scale 0.0625 zero point -128  arena [0, 8)
- *   output  int8 1x3 scale 0.125 zero point 5  arena [8, 11)
+ *   input   int8 1x8 scale 0.0625 zero point -128  arena [240, 248)
+ *   output  int8 1x3 scale 0.125 zero point 5  arena [0, 3)
  */
 static void layer4_fully_connected(const int8_t *input, int8_t *output)
 {
@@ -579,7 +579,7 @@ static void layer4_fully_connected(const int8_t *input, int8_t *output)
 }
 
 /* layer 5: softmax 'scores', portable kernel
- *   input   int8 1x3 scale 0.125 zero point 5  arena [8, 11)
+ *   input   int8 1x3 scale 0.125 zero point 5  arena [0, 3)
  *   output  int8 1x3 scale 0.00390625 zero point -128  caller
  */
 static void layer5_softmax(const int8_t *input, int8_t *output)
@@ -596,15 +596,15 @@ void golden_run(const int8_t input[GOLDEN_INPUT_SIZE], int8_t output[GOLDEN_OUTP
     layer1_conv_2d(&arena[2344], &arena[0], 0, 6);
     TQ_LAYER_END(1, &arena[0], 240);
     TQ_LAYER_BEGIN(2);
-    layer2_add(&arena[2344], &arena[0], &arena[240]);
-    TQ_LAYER_END(2, &arena[240], 240);
+    layer2_add(&arena[2344], &arena[0], &arena[0]);
+    TQ_LAYER_END(2, &arena[0], 240);
     TQ_LAYER_BEGIN(3);
-    layer3_mean(&arena[240], &arena[0]);
-    TQ_LAYER_END(3, &arena[0], 8);
+    layer3_mean(&arena[0], &arena[240]);
+    TQ_LAYER_END(3, &arena[240], 8);
     TQ_LAYER_BEGIN(4);
-    layer4_fully_connected(&arena[0], &arena[8]);
-    TQ_LAYER_END(4, &arena[8], 3);
+    layer4_fully_connected(&arena[240], &arena[0]);
+    TQ_LAYER_END(4, &arena[0], 3);
     TQ_LAYER_BEGIN(5);
-    layer5_softmax(&arena[8], output);
+    layer5_softmax(&arena[0], output);
     TQ_LAYER_END(5, output, 3);
 }

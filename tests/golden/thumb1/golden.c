@@ -750,7 +750,7 @@ static void layer1_conv_2d(const int8_t *input, int8_t *output, int32_t first_ro
 /* layer 2: add 'sum', thumb1 kernel
  *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [1488, 1728)
  *   input   int8 1x6x5x8 scale 0.0625 zero point -128  arena [0, 240)
- *   output  int8 1x6x5x8 scale 0.09375 zero point -128  arena [240, 480)
+ *   output  int8 1x6x5x8 scale 0.09375 zero point -128  arena [0, 240)
  */
 static void layer2_add(const int8_t *input0, const int8_t *input1, int8_t *output)
 {
@@ -758,8 +758,8 @@ static void layer2_add(const int8_t *input0, const int8_t *input1, int8_t *outpu
 }
 
 /* layer 3: mean 'features', portable kernel
- *   input   int8 1x6x5x8 scale 0.09375 zero point -128  arena [240, 480)
- *   output  int8 1x8 scale 0.0625 zero point -128  arena [48, 56)
+ *   input   int8 1x6x5x8 scale 0.09375 zero point -128  arena [0, 240)
+ *   output  int8 1x8 scale 0.0625 zero point -128  arena [240, 248)
  */
 static void layer3_mean(const int8_t *input, int8_t *output)
 {
@@ -767,8 +767,8 @@ static void layer3_mean(const int8_t *input, int8_t *output)
 }
 
 /* layer 4: fully_connected 'logits', thumb1 kernel
- *   input   int8 1x8 scale 0.0625 zero point -128  arena [48, 56)
- *   output  int8 1x3 scale 0.125 zero point 5  arena [56, 59)
+ *   input   int8 1x8 scale 0.0625 zero point -128  arena [240, 248)
+ *   output  int8 1x3 scale 0.125 zero point 5  arena [48, 51)
  *   scratch arena [0, 48)
  */
 static void layer4_fully_connected(const int8_t *input, int8_t *output)
@@ -777,7 +777,7 @@ static void layer4_fully_connected(const int8_t *input, int8_t *output)
 }
 
 /* layer 5: softmax 'scores', portable kernel
- *   input   int8 1x3 scale 0.125 zero point 5  arena [56, 59)
+ *   input   int8 1x3 scale 0.125 zero point 5  arena [48, 51)
  *   output  int8 1x3 scale 0.00390625 zero point -128  caller
  */
 static void layer5_softmax(const int8_t *input, int8_t *output)
@@ -794,15 +794,15 @@ void golden_run(const int8_t input[GOLDEN_INPUT_SIZE], int8_t output[GOLDEN_OUTP
     layer1_conv_2d(&arena[1488], &arena[0], 0, 6);
     TQ_LAYER_END(1, &arena[0], 240);
     TQ_LAYER_BEGIN(2);
-    layer2_add(&arena[1488], &arena[0], &arena[240]);
-    TQ_LAYER_END(2, &arena[240], 240);
+    layer2_add(&arena[1488], &arena[0], &arena[0]);
+    TQ_LAYER_END(2, &arena[0], 240);
     TQ_LAYER_BEGIN(3);
-    layer3_mean(&arena[240], &arena[48]);
-    TQ_LAYER_END(3, &arena[48], 8);
+    layer3_mean(&arena[0], &arena[240]);
+    TQ_LAYER_END(3, &arena[240], 8);
     TQ_LAYER_BEGIN(4);
-    layer4_fully_connected(&arena[48], &arena[56]);
-    TQ_LAYER_END(4, &arena[56], 3);
+    layer4_fully_connected(&arena[240], &arena[48]);
+    TQ_LAYER_END(4, &arena[48], 3);
     TQ_LAYER_BEGIN(5);
-    layer5_softmax(&arena[56], output);
+    layer5_softmax(&arena[48], output);
     TQ_LAYER_END(5, output, 3);
 }
