@@ -44,6 +44,11 @@ class Trial:
         return leads[self.operand] if self.operand < len(leads) else None
 
     @property
+    def reads_all_first(self) -> bool:
+        """Is the lead such that the output may lie anywhere?"""
+        return self.lead == -self.program.values[self.layer.inputs[self.operand]].size_bytes
+
+    @property
     def too_close(self) -> int:
         """Bytes of two rows of the output and some: kernels that keep to their channels notice no whole rows."""
         over, under = (self.program.values[n].shape for n in (self.layer.outputs[0], self.layer.inputs[self.operand]))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tinyptq.kernels.affine import Affine, affine
 from tinyptq.kernels.base import Cost, Kernel, Part
+from tinyptq.kernels.leads import pair_leads
 from tinyptq.ops.add import AddInt
 from tinyptq.ops.base import elements
 from tinyptq.ops.sub import SubInt
@@ -96,10 +97,8 @@ def cost_dsp(params: Params) -> Cost:
 
 
 def leads(params: Params) -> tuple[int, int]:
-    """Each pass reads its elements before it writes them; the last one reads some that the one before has done."""
     loop = details(params)
-    again = loop.passes * loop.clamped.lanes - loop.rest if loop.rest else 0
-    return (again, again)
+    return pair_leads(loop.passes * loop.clamped.lanes, loop.rest)
 
 
 def kernel(op: str, isa: str) -> Kernel:

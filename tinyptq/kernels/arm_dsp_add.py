@@ -78,6 +78,7 @@ KERNELS = (
         scratch=lambda params: 0,
         by_rows=lambda params: False,
         cost=cost,
+        leads=lambda params: (0, 0),
         details=details,
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tinyptq.kernels.base import Cost, Kernel
+from tinyptq.kernels.leads import pair_leads
 from tinyptq.ops.add import AddInt
 from tinyptq.ops.base import elements
 
@@ -82,6 +83,11 @@ def cost(params: AddInt) -> Cost:
     return Cost(k.vectors * (len(k.loop) + 2) + (130 if k.rest else 60), 4 * len(k.loop) + 160)
 
 
+def leads(params: AddInt) -> tuple[int, int]:
+    loop = details(params)
+    return pair_leads(loop.vectors * LANES, loop.rest)
+
+
 KERNELS = (
     Kernel(
         op="add",
@@ -92,6 +98,7 @@ KERNELS = (
         scratch=lambda params: 0,
         by_rows=lambda params: False,
         cost=cost,
+        leads=leads,
         details=details,
     ),
 )

@@ -27,9 +27,17 @@ def tile_leads(layer: Pointwise, pixels: int, copied: bool) -> tuple[int]:
     """
     tile = min(pixels, layer.pixels)
     starts = group_starts(layer.pixels, tile)
-    read = [*starts[1:], layer.pixels] if copied else starts
-    return (
-        lead_of(
-            ((start + tile) * layer.outputs, first * layer.inputs) for start, first in zip(starts, read, strict=True)
-        ),
-    )
+    ends = [start + tile for start in starts]
+    steps = list(zip(ends, starts[1:] if copied else starts, strict=not copied))
+    if not steps:
+        return (-layer.pixels * layer.inputs,)
+    return (lead_of((end * layer.outputs, first * layer.inputs) for end, first in steps),)
+
+
+def pair_leads(done: int, rest: int) -> tuple[int, int]:
+    """Of a kernel of two operands that reads elements in passes, each just before it writes them.
+
+    done: elements of all passes but a last one that begins at element `rest` once more; 0: there is none.
+    """
+    again = done - rest if rest else 0
+    return (again, again)
