@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -92,6 +93,7 @@ def offsets(params: DepthwiseConv2DInt) -> tuple[tuple[int, int], ...]:
     return tuple(taps)
 
 
+@lru_cache(maxsize=1024)
 def live(params: DepthwiseConv2DInt) -> Pointwise:
     return without_dead_channels(depthwise_matrix(params), params.activation_max)
 

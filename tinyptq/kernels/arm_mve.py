@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 
 import numpy as np
@@ -201,6 +201,7 @@ def tile_of(layer: Pointwise, clamps: tuple[int, int]) -> PointwiseTile:
     return PointwiseTile(layer.inputs, layer.outputs, layer.row_pixels, layer.by_rows, product_of(layer, clamps))
 
 
+@lru_cache(maxsize=1024)
 def details(params: Params) -> PointwiseTile:
     return tile_of(pointwise(params), (params.activation_min, params.activation_max))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -45,6 +46,7 @@ class Pointwise:
         return self.rows * self.row_pixels
 
 
+@lru_cache(maxsize=1024)
 def pointwise(params: Conv2DInt | FullyConnectedInt) -> Pointwise:
     """The matrix of a layer for which is_pointwise holds."""
     if isinstance(params, Conv2DInt):

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from tinyptq.plan.types import Slot
 
 ALIGNMENT = 4
-MAX_MOVES = 2000  # orders tried behind the greedy ones
+MAX_MOVES = 1000  # orders tried behind the greedy ones
+BLAMED = 0.8  # of the moves are of requests near the highest one
 SMALLEST_EFFORT = 200_000  # conflicts looked at, so that large graphs take no longer than small ones
 
 Leads = Mapping[tuple[str, str], int]  # (over, under) -> bytes
@@ -98,18 +99,29 @@ def improved(order: list[Request], conflicts: Conflicts, floor: int) -> list[Req
     """
     drawn = random.Random(len(order)).random
     effort = len(order) + sum(len(found) for found in conflicts.values())
-    best, height = order, peak(order, conflicts)
+    best, height, blame = order, peak(order, conflicts), blamed_for(order, conflicts) if order else []
     for _ in range(min(MAX_MOVES, SMALLEST_EFFORT // max(effort, 1)) if len(order) > 1 else 0):
         if height <= floor:
             break
         moved = list(best)
         for _ in range(1 + int(2 * drawn())):
-            request = moved.pop(int(drawn() * len(moved)))
+            blamed = blame if drawn() < BLAMED else range(len(moved))
+            request = moved.pop(blamed[int(drawn() * len(blamed))])
             moved.insert(int(drawn() * (len(moved) + 1)), request)
         reached = peak(moved, conflicts)
         if reached <= height:
             best, height = moved, reached
+            blame = blamed_for(best, conflicts)
     return best
+
+
+def blamed_for(order: Sequence[Request], conflicts: Conflicts) -> list[int]:
+    """Places in the order of the highest request and of all that live at one time with it or with one of those."""
+    offsets = first_fit(order, conflicts)
+    top = max(order, key=lambda request: offsets[request.key] + request.size).key
+    near = {top, *(c.other for c in conflicts[top])}
+    near |= {c.other for key in near for c in conflicts[key]}
+    return [place for place, request in enumerate(order) if request.key in near]
 
 
 def lower_bound(requests: Sequence[Request], leads: Leads) -> int:

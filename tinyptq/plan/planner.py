@@ -13,7 +13,7 @@ from tinyptq.plan.types import Plan, Step
 from tinyptq.program import Program
 
 MAX_MORE = 0.03  # of a model's instructions may be spent on a smaller arena
-SHARES = (0.01, 0.02, 0.04, 0.08, 0.16)  # of a layer's
+SHARES = (0.01, 0.02, 0.05, 0.1)  # of a layer's
 
 
 def plan(program: Program, board: Board) -> Plan:
