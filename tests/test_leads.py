@@ -100,4 +100,6 @@ def test_checker_knows_how_close_is_too_close(name: str) -> None:
     several = declared(name, chosen_layers())
     assert check_plan(*chained(several)) == []
     for trial in several:
+        if trial.reads_all_first:
+            continue
         assert check_plan(*chained([replace(trial, less=1)])), trial.title

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import strategies as st
 
 from tests.c_model import run_c_model
+from tests.conformance.together import on_board
+from tests.conformance.trial import Trial
 from tests.graphs import graphs
 from tests.programs import random_inputs, tflm_tensors
+from tinyptq.board import load_board
 from tinyptq.emit.tflite import write_tflite_model
 from tinyptq.errors import TinyptqError
 from tinyptq.graph import Array, Graph
@@ -92,3 +96,17 @@ def test_a_stored_program_computes_the_same(graph: Graph) -> None:
         save_program(program, Path(folder) / "program.npz")
         loaded = load_program(Path(folder) / "program.npz")
     require_same(compare(expected, simulated(loaded), checkpoints(program)), program)
+
+
+@given(several=st.lists(graphs(max_nodes=10), min_size=6, max_size=6))
+@settings(max_examples=2, phases=(Phase.generate,), **SLOW)
+@pytest.mark.parametrize("name", ["cortex-m55", "cortex-m4", "riscv32"])
+def test_simulator_equals_firmware(name: str, several: list[Graph]) -> None:
+    """Plans in which outputs lie over inputs, on cores with kernels of their own."""
+    programs = [quantized(graph) for graph in several]
+    rng = np.random.default_rng(0)
+    trials = [Trial(program, b"", random_inputs(rng, program, SAMPLES), ()) for program in programs]
+    with tempfile.TemporaryDirectory() as folder:
+        comparison = on_board(trials, load_board(name), Path(folder))
+    assert comparison.equal, "\n".join(map(str, comparison.mismatches))
+    assert comparison.layers == sum(len(program.layers) for program in programs)
