@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from tinyptq.kernels.base import Cost, Kernel
-from tinyptq.ops.pool import PoolInt
+from tinyptq.ops.pool import PoolInt, leads
 
 LANES = {"arm_mve": 16, "arm_dsp": 4}  # channels at a time
 LEAST = {"arm_mve": 2, "arm_dsp": 4}  # channels: a vector is predicated, but portable C does a single one faster
@@ -155,6 +155,7 @@ def kernel(isa: str) -> Kernel:
         scratch=lambda params: 0,
         by_rows=lambda params: True,
         cost=lambda params: cost(params, isa),
+        leads=leads,
         details=lambda params: details(params, isa),
     )
 
