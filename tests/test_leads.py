@@ -9,7 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests import drawn_layers, test_kernels_affine, test_kernels_dsp_depthwise, test_kernels_max_pool
+from tests import (
+    drawn_layers,
+    test_kernels_affine,
+    test_kernels_dsp_depthwise,
+    test_kernels_max_pool,
+    test_kernels_table,
+)
 from tests import test_kernels_dsp_conv as convs
 from tests.arm_layers import Case, layer_program
 from tests.overlaid import Trial, chained, differing, trials
@@ -49,6 +55,8 @@ def chosen_layers() -> dict[str, Program]:
     layers["vectors"] = layer_program(vectors)
     for shape, size, stride in (((1, 9, 7, 18), 3, 1), ((1, 8, 8, 16), 2, 2), ((1, 7, 6, 21), 3, 1)):
         layers[f"pool{shape}"] = test_kernels_max_pool.pool(shape, (size, size), (stride, stride), "same")
+    for count in (17, 100, 1000):
+        layers[f"table{count}"] = test_kernels_table.function((1, count))
     for count in (8, 67, 96, 1001):
         layers[f"add{count}"] = test_kernels_affine.layer("add", (1, count), (0.02, 0.03, 0.029))
     return layers

@@ -11,6 +11,7 @@ import numpy as np
 from tinyptq.graph import Array
 from tinyptq.kernels.base import Cost, Kernel, Part
 from tinyptq.ops import BY_NAME
+from tinyptq.ops.base import in_place
 
 TABLE_OPS = (
     "abs",
@@ -60,6 +61,7 @@ def kernel(op: str, isa: str) -> Kernel:
         scratch=lambda params: 0,
         by_rows=lambda params: False,
         cost=lambda params: cost(params, isa),
+        leads=in_place,
         parts=lambda params: {"look_up": Part(f"function/{isa}_look_up.c.j2", None)},
     )
 
