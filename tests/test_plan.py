@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -71,3 +72,13 @@ def test_checker_sees_a_spoiled_plan(spoil: str) -> None:
     else:
         bad = replace(sound, schedule=sound.schedule[:-1])
     assert check_plan(program, bad)
+
+
+def test_a_hundred_layers_are_placed_in_two_seconds() -> None:
+    sizes = [4000 + 977 * i % 6000 for i in range(120)]
+    tensors = [Request(f"t{i}", size, i, i + 1 + (i % 3 == 0)) for i, size in enumerate(sizes)]
+    scratch = [Request(f"s{i}", 300 + 53 * i % 900, i, i) for i in range(120)]
+    leads = {(f"t{i + 1}", f"t{i}"): 64 for i in range(119) if i % 3}
+    begin = process_time()
+    place([*tensors, *scratch], leads)
+    assert process_time() - begin < 2
