@@ -16,7 +16,7 @@ from tinyptq.plan.types import Slot
 ALIGNMENT = 4
 MAX_MOVES = 1000  # orders tried behind the greedy ones
 BLAMED = 0.8  # of the moves are of requests near the highest one
-SMALLEST_EFFORT = 200_000  # conflicts looked at, so that large graphs take no longer than small ones
+MOST_EFFORT = 200_000  # conflicts looked at, so that large graphs take no longer than small ones
 
 Leads = Mapping[tuple[str, str], int]  # (over, under) -> bytes
 
@@ -100,7 +100,7 @@ def improved(order: list[Request], conflicts: Conflicts, floor: int) -> list[Req
     drawn = random.Random(len(order)).random
     effort = len(order) + sum(len(found) for found in conflicts.values())
     best, height, blame = order, peak(order, conflicts), blamed_for(order, conflicts) if order else []
-    for _ in range(min(MAX_MOVES, SMALLEST_EFFORT // max(effort, 1)) if len(order) > 1 else 0):
+    for _ in range(min(MAX_MOVES, MOST_EFFORT // max(effort, 1)) if len(order) > 1 else 0):
         if height <= floor:
             break
         moved = list(best)
