@@ -264,8 +264,3 @@ def place_text(slot: Slot | None) -> str:
 def weights_bytes(program: Program, plan: Plan) -> int:
     """Bytes of all const arrays."""
     return sum(c.bytes for c in program_constants(program, plan.kernels).values())
-
-
-def kernel_isas(kernels: tuple[Kernel, ...]) -> Mapping[str, int]:
-    """How many layers each ISA's kernels run."""
-    return {isa: sum(k.isa == isa for k in kernels) for isa in dict.fromkeys(k.isa for k in kernels)}
